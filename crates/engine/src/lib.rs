@@ -1,1 +1,23 @@
-//! Placeholder.
+//! One sync job from claim to verdict, over the traits [`Target`], [`Clock`] and [`Files`]: no HTTP,
+//! no real clock.
+//!
+//! Read in this order: [`job`], [`target`], [`clock`].
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
+pub mod clock;
+pub mod job;
+pub mod target;
+
+pub use clock::{Clock, Files};
+pub use job::{
+    Brake, Counters, ErrorMonitor, Gap, Job, Oddity, Outcome, PipelineFlags, Reporter, Settings,
+    Verdict,
+};
+pub use target::{
+    Action, Answer, ItemError, Operation, Scan, Scanned, Source, Stored, Target, TargetError,
+    TargetErrorKind, Version,
+};

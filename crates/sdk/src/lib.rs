@@ -13,7 +13,7 @@ pub mod document;
 pub mod emitter;
 pub mod error;
 pub mod json;
-// rules
+pub mod rules;
 mod scope;
 mod secret;
 pub mod stop;
