@@ -8,8 +8,22 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+mod assemble;
+mod books;
 pub mod clock;
+mod content;
+mod intake;
 pub mod job;
+mod log;
+#[cfg(test)]
+mod memory;
+mod monitor;
+mod policy;
+mod roll;
+mod run;
+mod sender;
+mod settle;
+mod strip;
 pub mod target;
 
 pub use clock::{Clock, Files};
@@ -17,6 +31,7 @@ pub use job::{
     Brake, Counters, ErrorMonitor, Gap, Job, Oddity, Outcome, PipelineFlags, Reporter, Settings,
     Verdict,
 };
+pub use run::run;
 pub use target::{
     Action, Answer, ItemError, Operation, Scan, Scanned, Source, Stored, Target, TargetError,
     TargetErrorKind, Version,

@@ -97,8 +97,8 @@ pub struct Operation {
 pub enum Action {
     /// Writes the whole document, whatever was there.
     Index(Source),
-    /// Changes these fields and leaves the others; writes the document if there is none
-    /// (`{"doc": …, "doc_as_upsert": true}`, service sheet §5).
+    /// Changes these fields of a document and leaves the others. A document that is not there stays
+    /// so: the answer is 404.
     Update(Source),
     /// Deletes the document in this version, and in no other.
     Delete(Version),

@@ -235,6 +235,11 @@ impl Body {
         })
     }
 
+    /// For the engine: as [`Body::as_open_text`], handed over.
+    pub fn into_open_text(self) -> Vec<u8> {
+        self.0
+    }
+
     /// For the engine: the finished object.
     pub fn into_text(mut self) -> Vec<u8> {
         if self.0.is_empty() {

@@ -21,6 +21,9 @@ pub const CURSOR_LIMIT: usize = 64 * 1024;
 /// The largest `args` of a unit in bytes.
 pub const ARGS_LIMIT: usize = 4 * 1024;
 
+/// What a document costs besides its text: its id, its place in queues and requests. In bytes.
+pub const DOCUMENT_OVERHEAD: usize = 256;
+
 /// The bytes that may be in flight.
 #[derive(Debug)]
 pub struct Budget {
@@ -105,7 +108,15 @@ impl Pool {
 
 /// Bytes of a pool; free again when dropped.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub struct Permit(OwnedSemaphorePermit);
+
+impl Permit {
+    /// Gives back what is held beyond so many bytes.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let surplus = self.0.num_permits().saturating_sub(bytes.max(1));
+        drop(self.0.split(surplus));
+    }
+}
 
 /// Counts somebody as waiting, also when its future is dropped half-way.
 struct Waiting<'a>(&'a watch::Sender<usize>);
@@ -180,7 +191,8 @@ impl Emitter {
         if let Some(home) = &document.home {
             self.inside(home)?;
         }
-        let permit = self.budget.documents.take(document.body.size()).await?;
+        let bytes = document.body.size().saturating_add(DOCUMENT_OVERHEAD);
+        let permit = self.budget.documents.take(bytes).await?;
         self.send(Item::Upsert(Box::new(document), permit)).await
     }
 
@@ -358,6 +370,8 @@ impl ContentSink {
     pub fn finish(mut self) -> (Vec<u8>, Permit) {
         let rest = std::mem::take(&mut self.rest);
         encode(&mut self.text, &rest);
+        self.text.shrink_to_fit();
+        self.permit.shrink_to(self.text.len());
         (self.text, self.permit)
     }
 }
@@ -391,7 +405,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_document_waits_for_its_bytes_and_the_engine_hears_of_it() {
-        let (out, mut items, budget) = emitter(100);
+        let (out, mut items, budget) = emitter(DOCUMENT_OVERHEAD + 100);
         out.upsert(document(80)).await.unwrap();
         assert!(!budget.is_starved());
         let waiting = tokio::spawn(async move { out.upsert(document(80)).await });

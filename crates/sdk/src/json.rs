@@ -29,7 +29,12 @@ impl FieldName {
 #[derive(Debug)]
 pub struct JsonWriter<'a>(pub(crate) &'a mut Vec<u8>);
 
-impl JsonWriter<'_> {
+impl<'a> JsonWriter<'a> {
+    /// Writes at the end of a buffer.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Self(out)
+    }
+
     /// `null`.
     pub fn null(self) {
         self.0.extend_from_slice(b"null");

@@ -1,0 +1,275 @@
+//! Roll call: which documents this run met, and what became of each. Memory is bounded; what does not
+//! fit is kept in scratch files, cut into partitions by hash, of which one is in memory at a time.
+
+use crate::clock::Files;
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::{hash::Hasher, io, sync::Arc};
+use tributary_sdk::DocId;
+
+/// Partitions of the scratch files: 100 million ids make 25 MiB in memory at a time.
+const PARTITIONS: usize = 64;
+/// Bytes of one row in a scratch file.
+const ROW: usize = 16;
+/// Rows read at once.
+const PAGE_ROWS: usize = 64 * 1024;
+
+/// Stands for an id. 125 bits of a keyed hash: among 100 million ids, two with the same have a
+/// chance of one in 10^21.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct IdHash(u128);
+
+const MARKS: u128 = 0b111;
+
+/// Makes hashes; keyed anew in each run, so that nobody can choose ids that collide.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdHasher(SipHasher13);
+
+impl IdHasher {
+    pub(crate) fn new(key: u128) -> Self {
+        Self(SipHasher13::new_with_key(&key.to_le_bytes()))
+    }
+
+    pub(crate) fn hash(&self, id: &DocId) -> IdHash {
+        let mut hasher = self.0;
+        hasher.write(id.as_str().as_bytes());
+        IdHash(hasher.finish128().as_u128() & !MARKS)
+    }
+}
+
+impl IdHash {
+    fn partition(self) -> usize {
+        (self.0 >> 122) as usize % PARTITIONS
+    }
+}
+
+/// What became of a document. Of several, the lowest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Fate {
+    /// Written.
+    Indexed = 0b001,
+    /// Refused by the index, or not sent; whatever the index has of it stays.
+    Failed = 0b010,
+    /// Not sent for a good reason; it exists.
+    Seen = 0b100,
+}
+
+/// The roll of one run.
+pub(crate) struct Roll {
+    files: Arc<dyn Files>,
+    limit: usize,
+    recent: Vec<u128>,
+    is_spilled: bool,
+}
+
+/// Distinct documents by fate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// All.
+    pub(crate) distinct: u64,
+    /// Written at least once.
+    pub(crate) indexed: u64,
+    /// Never written, and refused at least once.
+    pub(crate) failed: u64,
+}
+
+impl Roll {
+    /// `limit`: ids in memory.
+    pub(crate) fn new(files: Arc<dyn Files>, limit: usize) -> Self {
+        Self {
+            files,
+            limit: limit.max(1),
+            recent: Vec::new(),
+            is_spilled: false,
+        }
+    }
+
+    /// Notes a document. When the answer is true, [`Roll::spill`] is due.
+    pub(crate) fn note(&mut self, id: IdHash, fate: Fate) -> bool {
+        self.recent.push(id.0 | fate as u128);
+        self.recent.len() >= self.limit
+    }
+
+    /// Moves what is in memory to the scratch files.
+    pub(crate) async fn spill(&mut self) -> io::Result<()> {
+        let mut partitions: Vec<Vec<u8>> = vec![Vec::new(); PARTITIONS];
+        for row in &self.recent {
+            partitions[IdHash(*row).partition()].extend_from_slice(&row.to_le_bytes());
+        }
+        for (partition, rows) in partitions.into_iter().enumerate() {
+            if !rows.is_empty() {
+                self.files.append(&roll_name(partition), rows).await?;
+            }
+        }
+        self.recent.clear();
+        self.is_spilled = true;
+        Ok(())
+    }
+
+    /// Ends the roll.
+    pub(crate) async fn close(mut self) -> io::Result<ClosedRoll> {
+        if self.is_spilled {
+            self.spill().await?;
+            self.recent = Vec::new();
+        }
+        Ok(ClosedRoll {
+            memory: (!self.is_spilled).then(|| Partition::new(self.recent)),
+            files: self.files,
+        })
+    }
+}
+
+fn roll_name(partition: usize) -> String {
+    format!("roll-{partition:02}")
+}
+
+/// A roll to which nothing is added any more.
+pub(crate) struct ClosedRoll {
+    memory: Option<Partition>,
+    files: Arc<dyn Files>,
+}
+
+impl ClosedRoll {
+    /// The number of parts that have to be looked at one after the other.
+    pub(crate) fn partitions(&self) -> usize {
+        if self.memory.is_some() { 1 } else { PARTITIONS }
+    }
+
+    /// The part in which an id would be.
+    pub(crate) fn partition_of(&self, id: IdHash) -> usize {
+        if self.memory.is_some() {
+            0
+        } else {
+            id.partition()
+        }
+    }
+
+    /// If all of it is in memory: whether the run met this document.
+    pub(crate) fn in_memory(&self) -> Option<&Partition> {
+        self.memory.as_ref()
+    }
+
+    /// Reads one part.
+    pub(crate) async fn load(&self, partition: usize) -> io::Result<Partition> {
+        let name = roll_name(partition);
+        let mut rows = Vec::new();
+        let mut offset = 0;
+        loop {
+            let bytes = self.files.read(&name, offset, PAGE_ROWS * ROW).await?;
+            for row in bytes.chunks_exact(ROW) {
+                let mut text = [0; ROW];
+                text.copy_from_slice(row);
+                rows.push(u128::from_le_bytes(text));
+            }
+            if bytes.len() < PAGE_ROWS * ROW {
+                return match bytes.len() % ROW {
+                    0 => Ok(Partition::new(rows)),
+                    _ => Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "a scratch file was cut short",
+                    )),
+                };
+            }
+            offset += bytes.len() as u64;
+        }
+    }
+
+    /// Counts distinct documents.
+    pub(crate) async fn count(&self) -> io::Result<Count> {
+        if let Some(memory) = &self.memory {
+            return Ok(memory.count());
+        }
+        let mut total = Count::default();
+        for partition in 0..PARTITIONS {
+            let count = self.load(partition).await?.count();
+            total.distinct += count.distinct;
+            total.indexed += count.indexed;
+            total.failed += count.failed;
+        }
+        Ok(total)
+    }
+}
+
+/// A part of a roll, sorted, each id once.
+pub(crate) struct Partition(Vec<u128>);
+
+impl Partition {
+    fn new(mut rows: Vec<u128>) -> Self {
+        rows.sort_unstable();
+        rows.dedup_by(|next, kept| {
+            let is_same = *next & !MARKS == *kept & !MARKS;
+            if is_same {
+                *kept |= *next & MARKS;
+            }
+            is_same
+        });
+        Self(rows)
+    }
+
+    pub(crate) fn contains(&self, id: IdHash) -> bool {
+        self.0
+            .binary_search_by(|row| (row & !MARKS).cmp(&id.0))
+            .is_ok()
+    }
+
+    fn count(&self) -> Count {
+        let has = |row: &u128, fate: Fate| row & fate as u128 != 0;
+        let indexed = self.0.iter().filter(|row| has(row, Fate::Indexed)).count();
+        let failed = self
+            .0
+            .iter()
+            .filter(|row| !has(row, Fate::Indexed) && has(row, Fate::Failed))
+            .count();
+        Count {
+            distinct: self.0.len() as u64,
+            indexed: indexed as u64,
+            failed: failed as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryFiles;
+
+    async fn roll_of(limit: usize, notes: &[(&str, Fate)]) -> (ClosedRoll, IdHasher) {
+        let hasher = IdHasher::new(7);
+        let mut roll = Roll::new(Arc::new(MemoryFiles::default()), limit);
+        for (id, fate) in notes {
+            if roll.note(hasher.hash(&(*id).into()), *fate) {
+                roll.spill().await.unwrap();
+            }
+        }
+        (roll.close().await.unwrap(), hasher)
+    }
+
+    #[tokio::test]
+    async fn counts_distinct_documents_in_memory_and_on_disk() {
+        let notes = [
+            ("a", Fate::Indexed),
+            ("b", Fate::Failed),
+            ("a", Fate::Failed),
+            ("c", Fate::Seen),
+            ("b", Fate::Indexed),
+            ("d", Fate::Failed),
+            ("c", Fate::Seen),
+        ];
+        for limit in [1, 2, 3, 100] {
+            let (roll, hasher) = roll_of(limit, &notes).await;
+            let count = roll.count().await.unwrap();
+            assert_eq!((count.distinct, count.indexed, count.failed), (4, 2, 1));
+            for (id, expected) in [("a", true), ("c", true), ("x", false)] {
+                let hash = hasher.hash(&id.into());
+                let found = match roll.in_memory() {
+                    Some(partition) => partition.contains(hash),
+                    None => {
+                        let part = roll.load(roll.partition_of(hash)).await.unwrap();
+                        part.contains(hash)
+                    }
+                };
+                assert_eq!(found, expected, "{id} with {limit} in memory");
+            }
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! One job: walks, what they emit, requests, and at last what is gone.
+
+use crate::{
+    assemble::Assembler,
+    books::{Books, Halt},
+    content::Fetched,
+    intake::{Errand, fetch_errand},
+    job::{Job, Outcome, Reporter, Verdict},
+    policy::{self, RequestConsequence},
+    roll::{IdHash, IdHasher, Roll},
+    sender::{Pending, Sender},
+    target::TargetError,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tributary_sdk::{
+    Cursor, DocId, End, Error, JobKind, Mode, Promises, Result as SourceResult, Scope, Session,
+    StopSignal, Unit, UnitKey, UnitSink,
+    emitter::{Budget, Emitter, Item, Origin},
+};
+
+/// Items taken from the walks in one go.
+const ITEMS_AT_ONCE: usize = 128;
+/// How often the run looks at what is due. Everything that waits, waits in multiples of this.
+const TICK: Duration = Duration::from_millis(100);
+/// How often the progress is told (service sheet §4).
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// Walks at once, whatever a source promises.
+const MOST_WALKS: usize = 32;
+/// Deletions that a feed announces are kept in memory until the end; more of them than this are left
+/// to the next full sync.
+pub(crate) const MOST_ANNOUNCED_DELETIONS: usize = 100_000;
+
+/// Does one job. Always comes back with what was done, however it ended.
+pub async fn run(job: Job) -> Outcome {
+    let stop = job.stop.clone();
+    let roll = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
+    let mut books = Books::new(&job.settings, roll);
+    let (progress, listener) = watch::channel(books.counters.clone());
+    let mut reporting = JoinSet::new(); // aborted when this function returns
+    reporting.spawn(report(
+        Arc::clone(&job.reporter),
+        Arc::clone(&job.clock),
+        listener,
+    ));
+    let work = async {
+        let run = match Run::open(&job).await {
+            Ok(run) => run,
+            Err(halt) => return (Err(halt), None),
+        };
+        run.finish(&job, &mut books, &progress).await
+    };
+    let (end, total_documents) = tokio::select! {
+        biased;
+        () = stop.stopped() => (Err(Halt::Stopped), None),
+        end = work => end,
+    };
+    let verdict = match end {
+        Ok(verdict) => verdict,
+        Err(Halt::Stopped) => Verdict::Stopped,
+        Err(Halt::Failed(text)) => Verdict::Failed(text),
+    };
+    Outcome {
+        verdict,
+        counters: books.counters,
+        gaps: books.gaps,
+        gap_count: books.gap_count,
+        oddities: books.oddities,
+        total_documents,
+    }
+}
+
+async fn report(
+    reporter: Arc<dyn Reporter>,
+    clock: Arc<dyn crate::clock::Clock>,
+    progress: watch::Receiver<crate::job::Counters>,
+) {
+    loop {
+        clock.sleep(REPORT_EVERY).await;
+        let counters = progress.borrow().clone();
+        reporter.report(&counters).await;
+    }
+}
+
+/// A unit of this run.
+struct Progress {
+    unit: Unit,
+    had_cursor: bool,
+}
+
+pub(crate) struct Run {
+    pub(crate) session: Arc<dyn Session>,
+    pub(crate) promises: Promises,
+    pub(crate) kind: JobKind,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) assembler: Assembler,
+    pub(crate) hasher: IdHasher,
+    pub(crate) sender: Sender<Errand>,
+    units: HashMap<UnitKey, Progress>,
+    queue: VecDeque<UnitKey>,
+    announcing: bool,
+    walking: usize,
+    tasks: JoinSet<()>,
+    /// Files waiting to be read, and files being read.
+    pub(crate) errands: VecDeque<Errand>,
+    pub(crate) fetching: JoinSet<(Errand, Fetched)>,
+    /// Which unit emitted a document first; empty where ids name their scope.
+    pub(crate) claims: HashMap<IdHash, Arc<UnitKey>>,
+    /// Deletions that the source announced.
+    pub(crate) announced: HashMap<IdHash, DocId>,
+    pub(crate) forgotten_deletions: u64,
+    stop: StopSignal,
+}
+
+impl Run {
+    /// Prepares the index and opens the session.
+    async fn open(job: &Job) -> Result<Self, Halt> {
+        patiently(job, || job.target.prepare(job.run.access)).await?;
+        let session: Arc<dyn Session> = job.source.open(&job.run).await?.into();
+        let settings = &job.settings;
+        let now = job.clock.utc();
+        let stamp = now.format("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string();
+        let random = RandomState::new();
+        let key = u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2));
+        Ok(Self {
+            promises: session.promises(),
+            session,
+            kind: job.run.kind,
+            budget: Arc::new(Budget::new(settings.document_pool, settings.content_pool)),
+            assembler: Assembler::new(settings, stamp),
+            hasher: IdHasher::new(key),
+            sender: Sender::new(Arc::clone(&job.target), Arc::clone(&job.clock), settings),
+            units: HashMap::new(),
+            queue: VecDeque::new(),
+            announcing: true,
+            walking: 0,
+            tasks: JoinSet::new(),
+            errands: VecDeque::new(),
+            fetching: JoinSet::new(),
+            claims: HashMap::new(),
+            announced: HashMap::new(),
+            forgotten_deletions: 0,
+            stop: job.stop.clone(),
+        })
+    }
+
+    async fn finish(
+        mut self,
+        job: &Job,
+        books: &mut Books,
+        progress: &watch::Sender<crate::job::Counters>,
+    ) -> (Result<Verdict, Halt>, Option<u64>) {
+        let walked = self.walk_all(job, books, progress).await;
+        let settled = match walked {
+            Ok(()) => self.settle(job, books, progress).await,
+            Err(halt) => Err(halt),
+        };
+        let total = match &settled {
+            Err(Halt::Stopped) => None,
+            _ => job.target.count().await.ok(),
+        };
+        let verdict = settled.map(|()| {
+            policy::verdict(&books.gaps, books.gap_count, books.all_denied)
+        });
+        (verdict, total)
+    }
+
+    /// Walks all units and writes what they emit; ends when everything was acknowledged.
+    async fn walk_all(
+        &mut self,
+        job: &Job,
+        books: &mut Books,
+        progress: &watch::Sender<crate::job::Counters>,
+    ) -> Result<(), Halt> {
+        let parallel = self.promises.parallel.clamp(1, MOST_WALKS);
+        let (out, mut items) = mpsc::channel(ITEMS_AT_ONCE);
+        let announcer = Emitter::new(None, &self.budget, &out);
+        let session = Arc::clone(&self.session);
+        self.tasks
+            .spawn(announce(session, self.kind, UnitSink::new(announcer)));
+        let mut tick = Tick::new(job);
+        let mut taken = Vec::with_capacity(ITEMS_AT_ONCE);
+        loop {
+            while self.walking < parallel
+                && let Some(key) = self.queue.pop_front()
+            {
+                self.start_walk(&key, &out);
+            }
+            self.start_fetches(job);
+            self.admit_released(job, books);
+            self.sender.turn(books);
+            if books.roll_is_full {
+                books.roll_is_full = false;
+                books.roll.spill().await?;
+            }
+            let is_walked = !self.announcing && self.walking == 0 && self.queue.is_empty();
+            if is_walked && self.errands.is_empty() && self.fetching.is_empty() {
+                if self.sender.is_idle() {
+                    return Ok(());
+                }
+                self.sender.flush();
+                self.sender.turn(books);
+            }
+            let budget = Arc::clone(&self.budget);
+            tokio::select! {
+                biased;
+                Some(returned) = self.sender.returned(), if self.sender.has_requests() => {
+                    self.sender.take(returned?, books)?;
+                    progress.send_replace(books.counters.clone());
+                }
+                Some(fetched) = self.fetching.join_next(), if !self.fetching.is_empty() => {
+                    let (errand, fetched) = fetched.map_err(|error| broken("reading a file", error))?;
+                    self.take_fetched(errand, fetched, job, books)?;
+                }
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    ended.map_err(|error| broken("a walk", error))?;
+                }
+                count = items.recv_many(&mut taken, ITEMS_AT_ONCE) => {
+                    debug_assert!(count > 0, "this function holds a sender");
+                    for (origin, item) in taken.drain(..) {
+                        self.take(origin, item, job, books)?;
+                    }
+                }
+                () = budget.starved(), if self.sender.can_relieve() => self.sender.flush(),
+                () = tick.next() => {}
+            }
+        }
+    }
+
+    fn start_walk(&mut self, key: &UnitKey, out: &mpsc::Sender<(Origin, Item)>) {
+        let Some(progress) = self.units.get(key) else {
+            return;
+        };
+        let unit = progress.unit.clone();
+        let emitter = Emitter::new(Some(&unit), &self.budget, out);
+        let session = Arc::clone(&self.session);
+        let stop = self.stop.clone();
+        self.tasks
+            .spawn(walk(session, self.kind, unit, None, emitter, stop));
+        self.walking += 1;
+    }
+
+    fn start_fetches(&mut self, job: &Job) {
+        while self.fetching.len() < job.settings.concurrent_downloads.max(1)
+            && let Some(errand) = self.errands.pop_front()
+        {
+            let session = Arc::clone(&self.session);
+            let budget = Arc::clone(&self.budget);
+            let limit = job.settings.max_file_size;
+            let clock = Arc::clone(&job.clock);
+            self.fetching
+                .spawn(fetch_errand(errand, session, budget, limit, clock));
+        }
+    }
+
+    /// Goes on with what waited for an id that is free now.
+    pub(crate) fn admit_released(&mut self, job: &Job, books: &mut Books) {
+        while let Some(pending) = self.sender.released.pop_front() {
+            match pending {
+                Pending::Entry(entry) => self.sender.admit(entry, books),
+                Pending::Fetch(errand) => self.begin_errand(errand, books),
+            }
+        }
+        self.start_fetches(job);
+    }
+
+    /// A unit that is known in this run already stays as it is.
+    pub(crate) fn add_unit(&mut self, mut unit: Unit) {
+        let key = unit.key();
+        if self.units.contains_key(&key) {
+            return;
+        }
+        // Reading by changes begins where the last run ended, which nobody remembers yet.
+        unit.mode = Mode::Full;
+        let progress = Progress {
+            unit,
+            had_cursor: false,
+        };
+        self.units.insert(key.clone(), progress);
+        self.queue.push_back(key);
+    }
+
+    /// The announcement of units, or a walk, is over.
+    pub(crate) fn ended(
+        &mut self,
+        origin: Origin,
+        end: SourceResult<End>,
+        books: &mut Books,
+    ) -> Result<(), Halt> {
+        let Some(key) = origin else {
+            self.announcing = false;
+            return match end {
+                Ok(_) => Ok(()),
+                Err(error) => books.gap(Scope::root(), error),
+            };
+        };
+        self.walking -= 1;
+        let Err(error) = end else {
+            return Ok(());
+        };
+        let is_dead = error.kind() == tributary_sdk::ErrorKind::DeadCursor;
+        if let Some(progress) = self.units.get_mut(&*key)
+            && is_dead
+            && progress.had_cursor
+        {
+            progress.had_cursor = false;
+            progress.unit.mode = Mode::Full;
+            self.queue.push_back(UnitKey::clone(&key));
+            return Ok(());
+        }
+        books.gap(key.scope.clone(), error)
+    }
+}
+
+async fn announce(session: Arc<dyn Session>, kind: JobKind, out: UnitSink) {
+    let end = match kind {
+        JobKind::AccessControl => out.unit(Unit::new(Scope::root())).await,
+        JobKind::Full | JobKind::Incremental => session.units(&out).await,
+    };
+    out.end(end).await;
+}
+
+async fn walk(
+    session: Arc<dyn Session>,
+    kind: JobKind,
+    unit: Unit,
+    from: Option<Cursor>,
+    out: Emitter,
+    stop: StopSignal,
+) {
+    let work = async {
+        match kind {
+            JobKind::AccessControl => session.identities(from, &out).await,
+            JobKind::Full | JobKind::Incremental => session.walk(&unit, from, &out).await,
+        }
+    };
+    let end = stop.race(work).await;
+    out.end(end).await;
+}
+
+/// Wakes the run now and then.
+pub(crate) struct Tick<'a> {
+    job: &'a Job,
+    sleep: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+}
+
+impl<'a> Tick<'a> {
+    pub(crate) fn new(job: &'a Job) -> Self {
+        Self {
+            job,
+            sleep: job.clock.sleep(TICK),
+        }
+    }
+
+    pub(crate) async fn next(&mut self) {
+        self.sleep.as_mut().await;
+        self.sleep = self.job.clock.sleep(TICK);
+    }
+}
+
+fn broken(what: &str, error: tokio::task::JoinError) -> Halt {
+    let message = format!("{what} broke; this is a mistake of Tributary, please report it");
+    Error::internal(message).caused_by(error).into()
+}
+
+/// Asks the index something that can be asked again, as long as its trouble may pass.
+pub(crate) async fn patiently<T, F>(job: &Job, mut ask: impl FnMut() -> F) -> Result<T, Halt>
+where
+    F: Future<Output = Result<T, TargetError>>,
+{
+    let begin = job.clock.now();
+    let mut attempt = 0;
+    loop {
+        let error = match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let is_over = job.clock.now().saturating_sub(begin) > job.settings.patience;
+        if policy::request_consequence(error.kind) != RequestConsequence::Again || is_over {
+            return Err(Halt::Failed(error.message));
+        }
+        attempt += 1;
+        tracing::warn!(error = %error, attempt, "the index did not answer and will be asked again");
+        job.clock.sleep(policy::pause(attempt, None)).await;
+    }
+}

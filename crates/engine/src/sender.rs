@@ -1,0 +1,657 @@
+//! Batches and bulk requests. One id is never in flight twice: a newer version of it waits for the
+//! answer, or takes the place of the older one where that has not been sent yet.
+
+use crate::{
+    books::{Books, Halt},
+    clock::Clock,
+    job::Settings,
+    monitor::Mark,
+    policy::{self, ITEM_ATTEMPTS, ItemConsequence, RequestConsequence},
+    roll::{Fate, IdHash},
+    strip::strip_field,
+    target::{Action, Answer, Operation, Target, TargetError, TargetErrorKind},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::task::JoinSet;
+use tributary_sdk::{DocId, emitter::Permit};
+
+/// A batch is sent at the latest this long after its first document came.
+const BATCH_AGE: Duration = Duration::from_secs(1);
+/// Automatic sizes: bytes and entries of a batch, requests at once.
+const AUTOMATIC_BYTES: usize = 1 << 20;
+const AUTOMATIC_ENTRIES: usize = 10_000;
+const AUTOMATIC_CONCURRENCY: usize = 10;
+const FIRST_CONCURRENCY: usize = 4;
+/// The bytes of an action line, about.
+const ACTION_OVERHEAD: usize = 64;
+
+/// What an operation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Document,
+    Access,
+    Deletion,
+}
+
+/// An operation on its way.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) hash: IdHash,
+    pub(crate) operation: Operation,
+    pub(crate) purpose: Purpose,
+    /// Held until the answer.
+    pub(crate) permits: [Option<Permit>; 2],
+    attempts: u32,
+    is_stripped: bool,
+    /// A request with it broke off, so it may have been carried out without our knowing.
+    is_resent: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        hash: IdHash,
+        operation: Operation,
+        purpose: Purpose,
+        permits: [Option<Permit>; 2],
+    ) -> Self {
+        Self {
+            hash,
+            operation,
+            purpose,
+            permits,
+            attempts: 0,
+            is_stripped: false,
+            is_resent: false,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let text = match &self.operation.action {
+            Action::Index(source) | Action::Update(source) => source.len(),
+            Action::Delete(_) => 0,
+        };
+        text + self.operation.id.as_str().len() + ACTION_OVERHEAD
+    }
+
+    /// NDJSON lines (`bulk.chunk_size` counts those, service sheet §2).
+    fn lines(&self) -> usize {
+        match self.operation.action {
+            Action::Delete(_) => 1,
+            Action::Index(_) | Action::Update(_) => 2,
+        }
+    }
+}
+
+/// Something that waits for an id to be free; `F` is work to be done before there is an entry.
+#[derive(Debug)]
+pub(crate) enum Pending<F> {
+    Entry(Entry),
+    Fetch(F),
+}
+
+/// Where an id is.
+struct Slot<F> {
+    /// The batch, and the place in it; batch 0 = its file is being read.
+    batch: u64,
+    index: usize,
+    newer: Vec<Pending<F>>,
+}
+
+#[derive(Default)]
+struct Batch {
+    number: u64,
+    entries: Vec<Entry>,
+    bytes: usize,
+    lines: usize,
+}
+
+impl Batch {
+    fn of(number: u64, entries: Vec<Entry>) -> Self {
+        Self {
+            number,
+            bytes: entries.iter().map(Entry::bytes).sum(),
+            lines: entries.iter().map(Entry::lines).sum(),
+            entries,
+        }
+    }
+}
+
+/// A request that came back.
+pub(crate) struct Returned {
+    batch: Batch,
+    result: Result<Vec<Answer>, TargetError>,
+}
+
+pub(crate) struct Sender<F> {
+    target: Arc<dyn Target>,
+    clock: Arc<dyn Clock>,
+    chunk_lines: usize,
+    chunk_bytes: usize,
+    is_chunk_automatic: bool,
+    concurrency: usize,
+    max_concurrency: usize,
+    is_concurrency_automatic: bool,
+    patience: Duration,
+    slots: HashMap<IdHash, Slot<F>, BuildHasherDefault<AsItIs>>,
+    open: Batch,
+    open_since: Duration,
+    last_number: u64,
+    ready: VecDeque<Batch>,
+    /// Batches of entries to be sent again, and when.
+    waiting: Vec<(Duration, Batch)>,
+    requests: JoinSet<Returned>,
+    /// Nothing is sent before this.
+    paused_until: Duration,
+    failures: u32,
+    failing_since: Option<Duration>,
+    /// What waited for an id that is free now.
+    pub(crate) released: VecDeque<Pending<F>>,
+}
+
+impl<F> Sender<F> {
+    pub(crate) fn new(target: Arc<dyn Target>, clock: Arc<dyn Clock>, settings: &Settings) -> Self {
+        let max_concurrency = settings.max_concurrency.unwrap_or(AUTOMATIC_CONCURRENCY).max(1);
+        // A batch must be able to fill up while the pool still has room for the others.
+        let share = (settings.document_pool / 4).max(1);
+        Self {
+            target,
+            clock,
+            chunk_lines: settings.chunk_entries.unwrap_or(AUTOMATIC_ENTRIES).max(2),
+            chunk_bytes: settings
+                .chunk_bytes
+                .unwrap_or(AUTOMATIC_BYTES)
+                .clamp(1, share.max(64 << 10)),
+            is_chunk_automatic: settings.chunk_bytes.is_none(),
+            concurrency: settings
+                .max_concurrency
+                .unwrap_or(FIRST_CONCURRENCY)
+                .max(1),
+            max_concurrency,
+            is_concurrency_automatic: settings.max_concurrency.is_none(),
+            patience: settings.patience,
+            slots: HashMap::default(),
+            open: Batch::default(),
+            open_since: Duration::ZERO,
+            last_number: 0,
+            ready: VecDeque::new(),
+            waiting: Vec::new(),
+            requests: JoinSet::new(),
+            paused_until: Duration::ZERO,
+            failures: 0,
+            failing_since: None,
+            released: VecDeque::new(),
+        }
+    }
+
+    /// Takes an entry in. One of the same id that was not sent yet is replaced by a whole document;
+    /// one that is on its way is waited for.
+    pub(crate) fn admit(&mut self, entry: Entry, books: &mut Books) {
+        let open_number = self.open.number;
+        let Some(slot) = self.slots.get_mut(&entry.hash) else {
+            return self.push(entry);
+        };
+        if entry.purpose != Purpose::Document {
+            slot.newer.push(Pending::Entry(entry));
+            return;
+        }
+        books.counters.duplicates += 1;
+        slot.newer.clear();
+        if slot.batch == open_number && !self.open.entries.is_empty() {
+            let place = &mut self.open.entries[slot.index];
+            self.open.bytes = self.open.bytes + entry.bytes() - place.bytes();
+            self.open.lines = self.open.lines + entry.lines() - place.lines();
+            *place = entry;
+            self.close_if_full();
+        } else {
+            slot.newer.push(Pending::Entry(entry));
+        }
+    }
+
+    /// Asks for an id whose file has to be read first. The work is handed back if it can begin now;
+    /// otherwise it is [`Sender::released`] when the id is free.
+    pub(crate) fn reserve(&mut self, hash: IdHash, work: F, books: &mut Books) -> Option<F> {
+        match self.slots.get_mut(&hash) {
+            Some(slot) => {
+                books.counters.duplicates += 1;
+                slot.newer.clear();
+                slot.newer.push(Pending::Fetch(work));
+                None
+            }
+            None => {
+                let slot = Slot {
+                    batch: 0,
+                    index: 0,
+                    newer: Vec::new(),
+                };
+                self.slots.insert(hash, slot);
+                Some(work)
+            }
+        }
+    }
+
+    /// The file of a reserved id was read. The entry is dropped if a newer one waits.
+    pub(crate) fn admit_reserved(&mut self, entry: Entry) {
+        let is_superseded = self
+            .slots
+            .get(&entry.hash)
+            .is_some_and(|slot| !slot.newer.is_empty() && replaces(&slot.newer));
+        if is_superseded {
+            self.release(entry.hash);
+        } else {
+            let newer = self.slots.remove(&entry.hash).map(|slot| slot.newer);
+            let hash = entry.hash;
+            self.push(entry);
+            if let (Some(slot), Some(newer)) = (self.slots.get_mut(&hash), newer) {
+                slot.newer = newer;
+            }
+        }
+    }
+
+    /// Anything on its way, or waiting to be?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.slots.is_empty() && self.released.is_empty()
+    }
+
+    /// Whether so many operations wait for requests that more should not be added.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.ready.len() + self.waiting.len() >= 4
+    }
+
+    /// Whether the open batch should go because somebody waits for bytes: as long as a request could
+    /// be made for it. Otherwise an answer is due anyway, and it frees bytes.
+    pub(crate) fn can_relieve(&self) -> bool {
+        !self.open.entries.is_empty()
+            && self.ready.is_empty()
+            && self.requests.len() < self.concurrency
+    }
+
+    /// Whether some request is under way.
+    pub(crate) fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// The next request that comes back; `None` if none is under way.
+    pub(crate) async fn returned(&mut self) -> Option<Result<Returned, Halt>> {
+        let returned = self.requests.join_next().await?;
+        Some(returned.map_err(|error| Halt::Failed(format!("a bulk request broke: {error}"))))
+    }
+
+    /// Closes the open batch.
+    pub(crate) fn flush(&mut self) {
+        if !self.open.entries.is_empty() {
+            self.ready.push_back(mem::take(&mut self.open));
+        }
+    }
+
+    /// What is due now: an old open batch, entries to be sent again, requests.
+    pub(crate) fn turn(&mut self, books: &mut Books) {
+        let now = self.clock.now();
+        if !self.open.entries.is_empty() && now.saturating_sub(self.open_since) >= BATCH_AGE {
+            self.flush();
+        }
+        let mut position = 0;
+        while position < self.waiting.len() {
+            if self.waiting[position].0 > now {
+                position += 1;
+                continue;
+            }
+            let (_, batch) = self.waiting.swap_remove(position);
+            let entries = self.drop_superseded(batch.entries);
+            if !entries.is_empty() {
+                self.enqueue_front(entries);
+            }
+        }
+        if now < self.paused_until {
+            return;
+        }
+        // While the index is in trouble one request at a time finds out whether it is well again.
+        let limit = if self.failures > 0 { 1 } else { self.concurrency };
+        while self.requests.len() < limit
+            && let Some(batch) = self.ready.pop_front()
+        {
+            books.counters.requests += 1;
+            let target = Arc::clone(&self.target);
+            self.requests.spawn(async move {
+                let mut batch = batch;
+                let mut operations = Vec::with_capacity(batch.entries.len());
+                for entry in &mut batch.entries {
+                    operations.push(mem::replace(&mut entry.operation, placeholder()));
+                }
+                let result = target.bulk(&operations).await;
+                for (entry, operation) in batch.entries.iter_mut().zip(operations) {
+                    entry.operation = operation;
+                }
+                Returned { batch, result }
+            });
+        }
+    }
+
+    /// Takes the answer of a request.
+    pub(crate) fn take(&mut self, returned: Returned, books: &mut Books) -> Result<(), Halt> {
+        match returned.result {
+            Ok(answers) if answers.len() == returned.batch.entries.len() => {
+                self.failures = 0;
+                self.failing_since = None;
+                self.paused_until = Duration::ZERO;
+                if self.is_concurrency_automatic && !self.ready.is_empty() {
+                    self.concurrency = (self.concurrency + 1).min(self.max_concurrency);
+                }
+                self.take_answers(returned.batch.entries, answers, books)
+            }
+            Ok(answers) => Err(Halt::Failed(format!(
+                "the index answered {} of {} operations of a bulk request",
+                answers.len(),
+                returned.batch.entries.len()
+            ))),
+            Err(error) => self.take_failure(returned.batch, error, books),
+        }
+    }
+
+    fn take_answers(
+        &mut self,
+        entries: Vec<Entry>,
+        answers: Vec<Answer>,
+        books: &mut Books,
+    ) -> Result<(), Halt> {
+        let mut again = Vec::new();
+        let mut is_busy = false;
+        for (mut entry, answer) in entries.into_iter().zip(answers) {
+            match policy::item_consequence(&answer) {
+                ItemConsequence::Done => done(&entry, &answer, books)?,
+                ItemConsequence::Absent => match entry.purpose {
+                    // Otherwise somebody else deleted it.
+                    Purpose::Deletion => books.counters.deleted += u64::from(entry.is_resent),
+                    Purpose::Access => books.seen(entry.hash, Fate::Seen),
+                    Purpose::Document => refused(&entry, &answer, Mark::Refused, books)?,
+                },
+                ItemConsequence::Conflict if entry.purpose == Purpose::Deletion => {
+                    books.counters.bounced += 1;
+                }
+                ItemConsequence::Again | ItemConsequence::Conflict
+                    if entry.attempts < ITEM_ATTEMPTS =>
+                {
+                    is_busy |= answer.status == 429;
+                    entry.attempts += 1;
+                    books.counters.retried += 1;
+                    again.push(entry);
+                    continue;
+                }
+                ItemConsequence::Again | ItemConsequence::Conflict => {
+                    refused(&entry, &answer, Mark::Lost, books)?;
+                }
+                ItemConsequence::Refused => match stripped(&mut entry, &answer, books) {
+                    true => {
+                        again.push(entry);
+                        continue;
+                    }
+                    false => refused(&entry, &answer, Mark::Refused, books)?,
+                },
+                ItemConsequence::EndsJob => return Err(Halt::Failed(item_text(&answer))),
+            }
+            self.release(entry.hash);
+        }
+        if is_busy {
+            self.slow_down();
+        }
+        self.send_again(again);
+        Ok(())
+    }
+
+    /// Entries to be sent again, later the more often they failed; at once if only a field was taken
+    /// out.
+    fn send_again(&mut self, entries: Vec<Entry>) {
+        let now = self.clock.now();
+        let entries = self.drop_superseded(entries);
+        let (again, at_once): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.attempts > 0);
+        if !at_once.is_empty() {
+            self.enqueue_front(at_once);
+        }
+        if let Some(most) = again.iter().map(|entry| entry.attempts).max() {
+            let batch = Batch::of(self.next_number(), again);
+            self.place(&batch);
+            self.waiting.push((now + policy::pause(most, None), batch));
+        }
+    }
+
+    fn take_failure(
+        &mut self,
+        mut batch: Batch,
+        error: TargetError,
+        books: &mut Books,
+    ) -> Result<(), Halt> {
+        match policy::request_consequence(error.kind) {
+            RequestConsequence::EndsJob => Err(Halt::Failed(error.message)),
+            RequestConsequence::Again => {
+                let now = self.clock.now();
+                let since = *self.failing_since.get_or_insert(now);
+                if now.saturating_sub(since) > self.patience {
+                    return Err(Halt::Failed(format!(
+                        "the index could not be written to for {} seconds: {}",
+                        (now - since).as_secs(),
+                        error.message
+                    )));
+                }
+                self.failures += 1;
+                let asked = match error.kind {
+                    TargetErrorKind::Busy { retry_after } => retry_after,
+                    _ => None,
+                };
+                self.paused_until = now + policy::pause(self.failures, asked);
+                books.counters.retried += batch.entries.len() as u64;
+                tracing::warn!(error = %error, attempt = self.failures, "a bulk request failed and will be sent again");
+                self.slow_down();
+                for entry in &mut batch.entries {
+                    entry.is_resent = true;
+                }
+                self.ready.push_front(batch);
+                Ok(())
+            }
+            RequestConsequence::Split => {
+                if error.kind == TargetErrorKind::TooLarge && self.is_chunk_automatic {
+                    self.chunk_bytes = (batch.bytes / 2).clamp(64 << 10, self.chunk_bytes);
+                }
+                self.split(batch, &error, books)
+            }
+        }
+    }
+
+    fn split(&mut self, batch: Batch, error: &TargetError, books: &mut Books) -> Result<(), Halt> {
+        let mut entries = batch.entries;
+        if entries.len() > 1 {
+            let second = entries.split_off(entries.len() / 2);
+            self.enqueue_front(second);
+            self.enqueue_front(entries);
+            return Ok(());
+        }
+        for mut entry in entries {
+            if error.kind == TargetErrorKind::TooLarge && drop_attachment(&mut entry) {
+                books.counters.without_content += 1;
+                let reason = format!(
+                    "indexed without the content of its file, because the server takes no request that large: {}",
+                    error.message
+                );
+                books.odd(&entry.operation.id, "content", reason);
+                self.enqueue_front(vec![entry]);
+                continue;
+            }
+            let id = entry.operation.id.clone();
+            books.refused(entry.hash, &id, error.message.clone(), Mark::Refused)?;
+            self.release(entry.hash);
+        }
+        Ok(())
+    }
+
+    fn slow_down(&mut self) {
+        if self.is_concurrency_automatic {
+            self.concurrency = (self.concurrency / 2).max(1);
+        }
+    }
+
+    /// Adds to the open batch an entry whose id is in no slot.
+    fn push(&mut self, entry: Entry) {
+        if self.open.entries.is_empty() {
+            self.open.number = self.next_number();
+            self.open_since = self.clock.now();
+        }
+        let slot = Slot {
+            batch: self.open.number,
+            index: self.open.entries.len(),
+            newer: Vec::new(),
+        };
+        self.slots.insert(entry.hash, slot);
+        self.open.bytes += entry.bytes();
+        self.open.lines += entry.lines();
+        self.open.entries.push(entry);
+        self.close_if_full();
+    }
+
+    fn close_if_full(&mut self) {
+        if self.open.bytes >= self.chunk_bytes || self.open.lines + 1 >= self.chunk_lines {
+            self.flush();
+        }
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    fn enqueue_front(&mut self, entries: Vec<Entry>) {
+        let batch = Batch::of(self.next_number(), entries);
+        self.place(&batch);
+        self.ready.push_front(batch);
+    }
+
+    fn place(&mut self, batch: &Batch) {
+        for (index, entry) in batch.entries.iter().enumerate() {
+            if let Some(slot) = self.slots.get_mut(&entry.hash) {
+                slot.batch = batch.number;
+                slot.index = index;
+            }
+        }
+    }
+
+    /// An entry need not be sent again if a newer version of the whole document waits for it.
+    fn drop_superseded(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+        let mut kept = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let slot = self.slots.get(&entry.hash);
+            if slot.is_some_and(|slot| replaces(&slot.newer)) {
+                self.release(entry.hash);
+            } else {
+                kept.push(entry);
+            }
+        }
+        kept
+    }
+
+    /// The id is free: the first of what waited for it comes next.
+    fn release(&mut self, hash: IdHash) {
+        if let Some(slot) = self.slots.remove(&hash) {
+            self.released.extend(slot.newer);
+        }
+    }
+}
+
+/// Whether the first that waits is a whole document.
+fn replaces<F>(newer: &[Pending<F>]) -> bool {
+    match newer.first() {
+        Some(Pending::Entry(entry)) => entry.purpose == Purpose::Document,
+        Some(Pending::Fetch(_)) => true,
+        None => false,
+    }
+}
+
+fn placeholder() -> Operation {
+    Operation {
+        id: DocId::from(""),
+        action: Action::Index(crate::target::Source::default()),
+    }
+}
+
+fn done(entry: &Entry, answer: &Answer, books: &mut Books) -> Result<(), Halt> {
+    match &entry.operation.action {
+        Action::Index(source) => {
+            books.counters.without_field += u64::from(entry.is_stripped);
+            books.written(entry.hash, source.len(), answer.status == 201)
+        }
+        Action::Update(source) => books.written(entry.hash, source.len(), false),
+        Action::Delete(_) => {
+            books.counters.deleted += 1;
+            Ok(())
+        }
+    }
+}
+
+fn refused(entry: &Entry, answer: &Answer, mark: Mark, books: &mut Books) -> Result<(), Halt> {
+    if entry.purpose == Purpose::Deletion {
+        let reason = format!("could not be deleted: {}", item_text(answer));
+        books.odd(&entry.operation.id, "index", reason);
+        books.counters.kept += 1;
+        return Ok(());
+    }
+    books.refused(entry.hash, &entry.operation.id, item_text(answer), mark)
+}
+
+/// Takes out the field that the answer names, once.
+fn stripped(entry: &mut Entry, answer: &Answer, books: &mut Books) -> bool {
+    let field = answer.error.as_ref().and_then(|error| error.field.as_ref());
+    let (Some(field), false, Action::Index(source)) =
+        (field, entry.is_stripped, &mut entry.operation.action)
+    else {
+        return false;
+    };
+    let Some(smaller) = strip_field(source, field) else {
+        return false;
+    };
+    *source = smaller;
+    entry.is_stripped = true;
+    let reason = format!("indexed without the field {field}: {}", item_text(answer));
+    books.odd(&entry.operation.id, "index", reason);
+    true
+}
+
+fn drop_attachment(entry: &mut Entry) -> bool {
+    match &mut entry.operation.action {
+        Action::Index(source) if source.has_attachment() => {
+            *source = mem::take(source).without_attachment();
+            entry.permits[1] = None;
+            true
+        }
+        _ => false,
+    }
+}
+
+fn item_text(answer: &Answer) -> String {
+    match &answer.error {
+        Some(error) => format!("{} (status {}, {})", error.reason, answer.status, error.kind),
+        None => format!("status {}", answer.status),
+    }
+}
+
+/// Ids are hashes already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = (hash >> 64) as u64 ^ hash as u64;
+    }
+}
