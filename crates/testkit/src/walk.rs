@@ -27,7 +27,10 @@ pub struct Walked {
 impl Walked {
     /// The body of a document as JSON.
     pub fn body(&self, id: &str) -> Option<Map<String, Value>> {
-        let document = self.documents.iter().find(|document| document.id.as_str() == id)?;
+        let document = self
+            .documents
+            .iter()
+            .find(|document| document.id.as_str() == id)?;
         let mut text = document.body.as_open_text().to_vec();
         if text.is_empty() {
             text.push(b'{');
@@ -38,7 +41,11 @@ impl Walked {
 
     /// All ids, sorted.
     pub fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<_> = self.documents.iter().map(|document| document.id.to_string()).collect();
+        let mut ids: Vec<_> = self
+            .documents
+            .iter()
+            .map(|document| document.id.to_string())
+            .collect();
         ids.sort();
         ids
     }

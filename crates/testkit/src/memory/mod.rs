@@ -1,0 +1,10 @@
+//! An index, scratch files and a clock in memory, with faults at every call: what the engine and the
+//! service are tested over.
+
+mod clock;
+mod files;
+mod target;
+
+pub use clock::VirtualClock;
+pub use files::MemoryFiles;
+pub use target::{Call, Fault, MemoryTarget};
