@@ -12,7 +12,10 @@ use serde_json::{Map, Value};
 /// A field that is not an object is taken as its value: people write `"host": "db"`. A declared null is
 /// not missing: Elasticsearch drops such properties when its API writes the configuration, and asking for
 /// them would write at every look.
-pub fn repaired(stored: &Map<String, Value>, declared: &Map<String, Value>) -> Option<Map<String, Value>> {
+pub fn repaired(
+    stored: &Map<String, Value>,
+    declared: &Map<String, Value>,
+) -> Option<Map<String, Value>> {
     let mut repaired = stored.clone();
     let mut changed = false;
     for (key, declared_field) in declared {
@@ -93,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_value_that_is_null_on_purpose_stays_null() {
-        let stored = map(json!({"port": {"label": "Port", "order": 2, "type": "int", "value": null}}));
+        let stored =
+            map(json!({"port": {"label": "Port", "order": 2, "type": "int", "value": null}}));
         let all = repaired(&stored, &declared()).unwrap();
         assert_eq!(value(&all, "port"), Some(&Value::Null));
         assert_eq!(value(&all, "host"), Some(&json!("")));

@@ -121,10 +121,12 @@ impl Connector {
             last_sync_error: record.filled_text("last_sync_error")?,
             last_sync_status: record.word("last_sync_status")?,
             last_sync_scheduled_at: record.time("last_sync_scheduled_at")?,
-            last_incremental_sync_scheduled_at: record.time("last_incremental_sync_scheduled_at")?,
+            last_incremental_sync_scheduled_at: record
+                .time("last_incremental_sync_scheduled_at")?,
             last_access_control_sync_error: record.filled_text("last_access_control_sync_error")?,
             last_access_control_sync_status: record.word("last_access_control_sync_status")?,
-            last_access_control_sync_scheduled_at: record.time("last_access_control_sync_scheduled_at")?,
+            last_access_control_sync_scheduled_at: record
+                .time("last_access_control_sync_scheduled_at")?,
             last_deleted_document_count: record.count("last_deleted_document_count")?,
             last_indexed_document_count: record.count("last_indexed_document_count")?,
             name: record.text("name")?,
@@ -158,7 +160,10 @@ impl Connector {
         if let Some(description) = new.description {
             set("description", description.into());
         }
-        set("filtering", Filtering::for_new_connector(&timestamp::to_text(now)));
+        set(
+            "filtering",
+            Filtering::for_new_connector(&timestamp::to_text(now)),
+        );
         set("index_name", new.index_name.into());
         set("is_native", new.is_native.into());
         set("language", new.language.into());
@@ -177,7 +182,10 @@ impl Connector {
             set(key, Value::Null);
         }
         set("name", new.name.unwrap_or_default().into());
-        set("scheduling", json!({"access_control": schedule, "full": schedule, "incremental": schedule}));
+        set(
+            "scheduling",
+            json!({"access_control": schedule, "full": schedule, "incremental": schedule}),
+        );
         set("service_type", new.service_type.into());
         set("status", status.as_str().into());
         set("sync_now", false.into());
@@ -217,7 +225,10 @@ impl Connector {
         let Some(last_seen) = self.last_seen else {
             return true;
         };
-        (now - last_seen).abs().to_std().map_or(true, |age| age > interval)
+        (now - last_seen)
+            .abs()
+            .to_std()
+            .map_or(true, |age| age > interval)
     }
 }
 

@@ -33,7 +33,8 @@ impl Features {
 
     /// Whether documents carry access tokens.
     pub fn document_level_security(&self) -> bool {
-        self.flag("/document_level_security/enabled").unwrap_or(false)
+        self.flag("/document_level_security/enabled")
+            .unwrap_or(false)
     }
 
     /// Whether incremental jobs exist.
@@ -43,12 +44,16 @@ impl Features {
 
     /// Whether basic sync rules apply; old records say it as `filtering_rules`.
     pub fn basic_rules(&self) -> bool {
-        self.flag("/sync_rules/basic/enabled").or_else(|| self.flag("/filtering_rules")).unwrap_or(false)
+        self.flag("/sync_rules/basic/enabled")
+            .or_else(|| self.flag("/filtering_rules"))
+            .unwrap_or(false)
     }
 
     /// Whether advanced sync rules apply; old records say it as `filtering_advanced_config`.
     pub fn advanced_rules(&self) -> bool {
-        self.flag("/sync_rules/advanced/enabled").or_else(|| self.flag("/filtering_advanced_config")).unwrap_or(false)
+        self.flag("/sync_rules/advanced/enabled")
+            .or_else(|| self.flag("/filtering_advanced_config"))
+            .unwrap_or(false)
     }
 
     /// Whether all that `declared` says is said here too. More may be said: updates merge, so what
@@ -65,10 +70,12 @@ impl Features {
 }
 
 fn covers(stored: &Map<String, Value>, declared: &Map<String, Value>) -> bool {
-    declared.iter().all(|(key, value)| match (stored.get(key), value) {
-        (Some(Value::Object(stored)), Value::Object(value)) => covers(stored, value),
-        (stored, value) => stored == Some(value),
-    })
+    declared
+        .iter()
+        .all(|(key, value)| match (stored.get(key), value) {
+            (Some(Value::Object(stored)), Value::Object(value)) => covers(stored, value),
+            (stored, value) => stored == Some(value),
+        })
 }
 
 fn object(value: Value) -> Map<String, Value> {

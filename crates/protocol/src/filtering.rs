@@ -51,11 +51,17 @@ impl FilteringValidation {
             true => ValidationState::Valid,
             false => ValidationState::Invalid,
         };
-        Self { state, errors: problems }
+        Self {
+            state,
+            errors: problems,
+        }
     }
 
     fn to_value(&self) -> Value {
-        let errors = self.errors.iter().map(|error| json!({"ids": error.ids, "messages": error.messages}));
+        let errors = self
+            .errors
+            .iter()
+            .map(|error| json!({"ids": error.ids, "messages": error.messages}));
         json!({"state": self.state.as_str(), "errors": errors.collect::<Vec<_>>()})
     }
 }
@@ -86,7 +92,10 @@ impl SyncRules {
             return Ok(Self::default());
         };
         // Some writers copy the whole entry of the connector.
-        match properties.at("connector.filtering", &entry).object("active")? {
+        match properties
+            .at("connector.filtering", &entry)
+            .object("active")?
+        {
             Some(active) => Self::read(properties.at("connector.filtering.active", active)),
             None => Self::read(properties.at("connector.filtering", &entry)),
         }
@@ -94,7 +103,9 @@ impl SyncRules {
 
     fn read(properties: Properties<'_>) -> Result<Self, RecordError> {
         let rules = properties.list("rules")?.unwrap_or_default();
-        let advanced = properties.object("advanced_snippet")?.and_then(|snippet| snippet.get("value"));
+        let advanced = properties
+            .object("advanced_snippet")?
+            .and_then(|snippet| snippet.get("value"));
         let validation = match properties.object("validation")? {
             Some(validation) => FilteringValidation {
                 state: properties
@@ -106,7 +117,10 @@ impl SyncRules {
             None => FilteringValidation::default(),
         };
         Ok(Self {
-            rules: rules.iter().filter_map(|rule| serde_json::from_value(rule.clone()).ok()).collect(),
+            rules: rules
+                .iter()
+                .filter_map(|rule| serde_json::from_value(rule.clone()).ok())
+                .collect(),
             validation,
             advanced: advanced.cloned().unwrap_or_default(),
         })
@@ -115,8 +129,14 @@ impl SyncRules {
 
 /// Only shown to people: what is unreadable is left out.
 fn problems(errors: Option<&Value>) -> Vec<RuleProblem> {
-    let errors = errors.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    errors.iter().filter_map(|error| serde_json::from_value(error.clone()).ok()).collect()
+    let errors = errors
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    errors
+        .iter()
+        .filter_map(|error| serde_json::from_value(error.clone()).ok())
+        .collect()
 }
 
 /// `filtering` as a list of objects, whether it is a list or one object.
@@ -125,7 +145,10 @@ fn entries(properties: Properties<'_>) -> Result<Vec<Map<String, Value>>, Record
     match properties.value("filtering") {
         None => Ok(Vec::new()),
         Some(Value::Object(entry)) => Ok(vec![entry.clone()]),
-        Some(Value::Array(list)) => list.iter().map(|entry| entry.as_object().cloned().ok_or_else(wrong)).collect(),
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|entry| entry.as_object().cloned().ok_or_else(wrong))
+            .collect(),
         Some(_) => Err(wrong()),
     }
 }

@@ -32,7 +32,11 @@ impl TokenField {
         let Some(field) = properties.get(ALLOW_ACCESS_CONTROL_FIELD) else {
             return Self::Keyword;
         };
-        let has = |name: &str| field.get("fields").is_some_and(|fields| fields.get(name).is_some());
+        let has = |name: &str| {
+            field
+                .get("fields")
+                .is_some_and(|fields| fields.get(name).is_some())
+        };
         if has("keyword") {
             Self::Keyword
         } else if has("enum") {
@@ -122,8 +126,13 @@ mod tests {
             (TokenField::Plain, "_allow_access_control"),
         ] {
             let source = tokens.query_source();
-            assert!(!source.contains("{{{") && source.contains("{{#toJson}}access_control{{/toJson}} "));
-            let rendered = source.replace("{{#toJson}}access_control{{/toJson}}", r#"["user:ada","group:x"]"#);
+            assert!(
+                !source.contains("{{{") && source.contains("{{#toJson}}access_control{{/toJson}} ")
+            );
+            let rendered = source.replace(
+                "{{#toJson}}access_control{{/toJson}}",
+                r#"["user:ada","group:x"]"#,
+            );
             assert_eq!(
                 serde_json::from_str::<Value>(&rendered).unwrap(),
                 json!({"bool": {
@@ -139,10 +148,18 @@ mod tests {
 
     #[test]
     fn the_sub_field_is_the_one_that_the_index_has() {
-        let of = |field: Value| TokenField::of_mapping(json!({"_allow_access_control": field}).as_object().unwrap());
+        let of = |field: Value| {
+            TokenField::of_mapping(json!({"_allow_access_control": field}).as_object().unwrap())
+        };
         assert_eq!(TokenField::of_mapping(&Map::new()), TokenField::Keyword);
-        assert_eq!(of(json!({"type": "text", "fields": {"keyword": {"type": "keyword"}}})), TokenField::Keyword);
-        assert_eq!(of(json!({"type": "text", "fields": {"enum": {"type": "keyword"}, "stem": {}}})), TokenField::Enum);
+        assert_eq!(
+            of(json!({"type": "text", "fields": {"keyword": {"type": "keyword"}}})),
+            TokenField::Keyword
+        );
+        assert_eq!(
+            of(json!({"type": "text", "fields": {"enum": {"type": "keyword"}, "stem": {}}})),
+            TokenField::Enum
+        );
         assert_eq!(of(json!({"type": "keyword"})), TokenField::Plain);
         assert_eq!(of(json!({"type": "text"})), TokenField::Keyword);
     }
@@ -151,8 +168,16 @@ mod tests {
     fn an_identity_document() {
         let identity = Identity {
             id: "ada@example.org".into(),
-            identity: json!({"email": "email:ada@example.org", "username": null}).as_object().cloned().unwrap(),
-            access_control: vec!["user:ada".into(), "group:x".into(), "user:ada".into(), "".into()],
+            identity: json!({"email": "email:ada@example.org", "username": null})
+                .as_object()
+                .cloned()
+                .unwrap(),
+            access_control: vec![
+                "user:ada".into(),
+                "group:x".into(),
+                "user:ada".into(),
+                "".into(),
+            ],
         };
         let created_at = DateTime::from_timestamp(1_795_590_161, 123_456_000).unwrap();
         assert_eq!(

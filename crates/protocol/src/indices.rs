@@ -208,7 +208,11 @@ mod tests {
     fn fields(body: &Value) -> Vec<String> {
         fn walk(path: &str, properties: &Value, found: &mut Vec<String>) {
             for (name, field) in properties.as_object().unwrap() {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
                 match field.get("properties") {
                     Some(inner) => walk(&path, inner, found),
                     None => found.push(format!("{path}: {}", field["type"].as_str().unwrap())),
@@ -225,7 +229,10 @@ mod tests {
     fn check_has(body: &Value, expected: &[&str]) {
         let fields = fields(body);
         for field in expected {
-            assert!(fields.iter().any(|found| found == field), "{field} is not in {fields:#?}");
+            assert!(
+                fields.iter().any(|found| found == field),
+                "{field} is not in {fields:#?}"
+            );
         }
     }
 
@@ -263,7 +270,10 @@ mod tests {
              filtering.(active|draft).advanced_snippet.created_at \
              filtering.(active|draft).advanced_snippet.updated_at",
         ),
-        ("long", "last_deleted_document_count last_indexed_document_count"),
+        (
+            "long",
+            "last_deleted_document_count last_indexed_document_count",
+        ),
         ("short", "filtering.(active|draft).rules.order"),
         (
             "object",
@@ -282,9 +292,9 @@ mod tests {
             .into_iter()
             .flat_map(|(kind, names)| names.split_whitespace().map(move |name| (kind, name)))
             .flat_map(|(kind, name)| match name.contains('(') {
-                true => {
-                    ["active", "draft"].map(|set| format!("{}: {kind}", name.replace("(active|draft)", set))).to_vec()
-                }
+                true => ["active", "draft"]
+                    .map(|set| format!("{}: {kind}", name.replace("(active|draft)", set)))
+                    .to_vec(),
                 false => vec![format!("{name}: {kind}")],
             })
             .collect();
@@ -295,7 +305,10 @@ mod tests {
     #[test]
     fn the_sync_job_index() {
         let body = sync_jobs_index_body();
-        assert_eq!(body["aliases"], json!({".elastic-connectors-sync-jobs": {}}));
+        assert_eq!(
+            body["aliases"],
+            json!({".elastic-connectors-sync-jobs": {}})
+        );
         assert_eq!(body["settings"]["index"]["auto_expand_replicas"], "0-1");
         check_has(
             &body,
@@ -314,7 +327,10 @@ mod tests {
 
     #[test]
     fn the_identity_index() {
-        assert_eq!(access_control_index_name("search-books"), ".search-acl-filter-search-books");
+        assert_eq!(
+            access_control_index_name("search-books"),
+            ".search-acl-filter-search-books"
+        );
         assert_eq!(fields(&access_control_index_body()), ["created_at: date"]);
     }
 
@@ -330,9 +346,17 @@ mod tests {
         };
         let connector = crate::Connector::new_document(&new, now);
         let read = crate::Connector::from_source("c1", &connector).unwrap();
-        let job =
-            crate::SyncJob::new_document(&read, crate::JobType::Full, crate::TriggerMethod::OnDemand, now).unwrap();
-        for (document, body) in [(connector, connectors_index_body()), (job, sync_jobs_index_body())] {
+        let job = crate::SyncJob::new_document(
+            &read,
+            crate::JobType::Full,
+            crate::TriggerMethod::OnDemand,
+            now,
+        )
+        .unwrap();
+        for (document, body) in [
+            (connector, connectors_index_body()),
+            (job, sync_jobs_index_body()),
+        ] {
             for key in document.keys() {
                 assert!(body["mappings"]["properties"].get(key).is_some(), "{key}");
             }

@@ -36,5 +36,7 @@ pub use pipeline::Pipeline;
 pub use properties::RecordError;
 pub use quartz::{Quartz, QuartzError};
 pub use schedule::{Schedule, Scheduling};
-pub use states::{ConnectorStatus, IllegalTransition, JobStatus, JobType, TriggerMethod, ValidationState};
+pub use states::{
+    ConnectorStatus, IllegalTransition, JobStatus, JobType, TriggerMethod, ValidationState,
+};
 pub use sync_job::SyncJob;

@@ -33,7 +33,12 @@ pub struct Pipeline {
 impl Pipeline {
     /// The pipeline of this name, with everything switched on, as is the default.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { extract_binary_content: true, name: name.into(), reduce_whitespace: true, run_ml_inference: true }
+        Self {
+            extract_binary_content: true,
+            name: name.into(),
+            reduce_whitespace: true,
+            run_ml_inference: true,
+        }
     }
 
     /// The switches as they are put into every content document.
@@ -45,7 +50,11 @@ impl Pipeline {
         ]
     }
 
-    pub(crate) fn read(properties: Properties<'_>, path: &str, map: &Map<String, Value>) -> Result<Self, RecordError> {
+    pub(crate) fn read(
+        properties: Properties<'_>,
+        path: &str,
+        map: &Map<String, Value>,
+    ) -> Result<Self, RecordError> {
         let properties = properties.at(path, map);
         let default = Self::default();
         Ok(Self {
@@ -53,8 +62,12 @@ impl Pipeline {
                 .flag("extract_binary_content")?
                 .unwrap_or(default.extract_binary_content),
             name: properties.filled_text("name")?.unwrap_or(default.name),
-            reduce_whitespace: properties.flag("reduce_whitespace")?.unwrap_or(default.reduce_whitespace),
-            run_ml_inference: properties.flag("run_ml_inference")?.unwrap_or(default.run_ml_inference),
+            reduce_whitespace: properties
+                .flag("reduce_whitespace")?
+                .unwrap_or(default.reduce_whitespace),
+            run_ml_inference: properties
+                .flag("run_ml_inference")?
+                .unwrap_or(default.run_ml_inference),
         })
     }
 }

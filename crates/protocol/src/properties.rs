@@ -39,7 +39,12 @@ pub(crate) struct Properties<'a> {
 
 impl<'a> Properties<'a> {
     pub(crate) fn new(record: &'static str, id: &'a str, map: &'a Map<String, Value>) -> Self {
-        Self { record, id, path: "", map }
+        Self {
+            record,
+            id,
+            path: "",
+            map,
+        }
     }
 
     /// Another object of the same record.
@@ -47,7 +52,12 @@ impl<'a> Properties<'a> {
     where
         'a: 'b,
     {
-        Properties { record: self.record, id: self.id, path, map }
+        Properties {
+            record: self.record,
+            id: self.id,
+            path,
+            map,
+        }
     }
 
     pub(crate) fn error(self, key: &str, reason: impl Into<String>) -> RecordError {
@@ -55,7 +65,12 @@ impl<'a> Properties<'a> {
             "" => key.to_owned(),
             path => format!("{path}.{key}"),
         };
-        RecordError { record: self.record, id: self.id.to_owned(), property, reason: reason.into() }
+        RecordError {
+            record: self.record,
+            id: self.id.to_owned(),
+            property,
+            reason: reason.into(),
+        }
     }
 
     fn wrong_type(self, key: &str, wanted: &str, found: &Value) -> RecordError {
@@ -106,14 +121,18 @@ impl<'a> Properties<'a> {
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
-        count.map(Some).ok_or_else(|| self.wrong_type(key, "a whole number from 0", value))
+        count
+            .map(Some)
+            .ok_or_else(|| self.wrong_type(key, "a whole number from 0", value))
     }
 
     pub(crate) fn time(self, key: &str) -> Result<Option<DateTime<Utc>>, RecordError> {
         let Some(value) = self.value(key) else {
             return Ok(None);
         };
-        timestamp::from_value(value).map(Some).ok_or_else(|| self.wrong_type(key, "an ISO 8601 date", value))
+        timestamp::from_value(value)
+            .map(Some)
+            .ok_or_else(|| self.wrong_type(key, "an ISO 8601 date", value))
     }
 
     pub(crate) fn object(self, key: &str) -> Result<Option<&'a Map<String, Value>>, RecordError> {
@@ -137,9 +156,18 @@ impl<'a> Properties<'a> {
         let Some(text) = self.filled_text(key)? else {
             return Ok(None);
         };
-        W::from_word(&text.trim().to_ascii_lowercase()).map(Some).ok_or_else(|| {
-            self.error(key, format!("is '{}', but must be one of {}", shortened(&text), W::WORDS.join(", ")))
-        })
+        W::from_word(&text.trim().to_ascii_lowercase())
+            .map(Some)
+            .ok_or_else(|| {
+                self.error(
+                    key,
+                    format!(
+                        "is '{}', but must be one of {}",
+                        shortened(&text),
+                        W::WORDS.join(", ")
+                    ),
+                )
+            })
     }
 }
 

@@ -92,27 +92,52 @@ impl Quartz {
     ///
     /// Takes microseconds for any expression, also for one that never fires.
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let earliest = NaiveDate::from_ymd_opt(i32::from(FIRST_YEAR), 1, 1)?.and_hms_opt(0, 0, 0)?.and_utc();
+        let earliest = NaiveDate::from_ymd_opt(i32::from(FIRST_YEAR), 1, 1)?
+            .and_hms_opt(0, 0, 0)?
+            .and_utc();
         let next_second = after.checked_add_signed(chrono::Duration::seconds(1))?;
         let start = next_second.with_nanosecond(0)?.max(earliest);
         let first_year = u16::try_from(start.year()).ok()?;
 
-        for year in self.years.from(first_year - FIRST_YEAR).map(|offset| offset + FIRST_YEAR) {
+        for year in self
+            .years
+            .from(first_year - FIRST_YEAR)
+            .map(|offset| offset + FIRST_YEAR)
+        {
             let in_first_year = year == first_year;
-            let first_month = if in_first_year { start.month() as u16 } else { 1 };
+            let first_month = if in_first_year {
+                start.month() as u16
+            } else {
+                1
+            };
             for month in self.months.from(first_month) {
                 let in_first_month = in_first_year && month == start.month() as u16;
-                let first_day = if in_first_month { start.day() as u16 } else { 1 };
+                let first_day = if in_first_month {
+                    start.day() as u16
+                } else {
+                    1
+                };
                 for day in self.days.in_month(year, month)?.from(first_day) {
                     let on_first_day = in_first_month && day == start.day() as u16;
                     let earliest_time = if on_first_day {
-                        (start.hour() as u16, start.minute() as u16, start.second() as u16)
+                        (
+                            start.hour() as u16,
+                            start.minute() as u16,
+                            start.second() as u16,
+                        )
                     } else {
                         (0, 0, 0)
                     };
                     if let Some((hour, minute, second)) = self.time_from(earliest_time) {
-                        let date = NaiveDate::from_ymd_opt(i32::from(year), u32::from(month), u32::from(day))?;
-                        return Some(date.and_hms_opt(hour.into(), minute.into(), second.into())?.and_utc());
+                        let date = NaiveDate::from_ymd_opt(
+                            i32::from(year),
+                            u32::from(month),
+                            u32::from(day),
+                        )?;
+                        return Some(
+                            date.and_hms_opt(hour.into(), minute.into(), second.into())?
+                                .and_utc(),
+                        );
                     }
                 }
             }
@@ -168,7 +193,9 @@ impl Days {
                 let mut days = Bits::default();
                 for day in all.from(1) {
                     let weekday = month.weekday(day);
-                    if plain.contains(weekday) || special.iter().any(|one| one.is_on(month, day, weekday)) {
+                    if plain.contains(weekday)
+                        || special.iter().any(|one| one.is_on(month, day, weekday))
+                    {
                         days.insert(day);
                     }
                 }
@@ -182,7 +209,9 @@ impl MonthDay {
     fn in_month(self, month: Month) -> Option<u16> {
         match self {
             Self::BeforeLast(offset) => month.before_last(offset),
-            Self::WeekdayBeforeLast(offset) => month.before_last(offset).map(|day| month.nearest_weekday(day)),
+            Self::WeekdayBeforeLast(offset) => month
+                .before_last(offset)
+                .map(|day| month.nearest_weekday(day)),
             Self::WeekdayNear(day) => (day <= month.length).then(|| month.nearest_weekday(day)),
         }
     }

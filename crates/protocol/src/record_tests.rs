@@ -110,12 +110,22 @@ fn a_connector_made_by_kibana() {
     assert_eq!(read.status, ConnectorStatus::Created);
     assert!(!read.is_gate_open() && !read.deleted && read.features.is_none());
     assert_eq!(read.index_name.as_deref(), Some("search-books"));
-    assert_eq!(read.pipeline, Some(Pipeline { run_ml_inference: false, ..Pipeline::default() }));
+    assert_eq!(
+        read.pipeline,
+        Some(Pipeline {
+            run_ml_inference: false,
+            ..Pipeline::default()
+        })
+    );
     assert_eq!(read.filtering.active.rules.len(), 1);
     assert!(read.filtering.active.rules[0].is_default());
     assert_eq!(read.filtering.active.advanced(), None);
     assert!(!read.filtering.needs_validation());
-    assert!(JobType::ALL.iter().all(|job_type| !read.scheduling.of(*job_type).enabled));
+    assert!(
+        JobType::ALL
+            .iter()
+            .all(|job_type| !read.scheduling.of(*job_type).enabled)
+    );
     assert!(read.is_heartbeat_due(std::time::Duration::from_secs(300), now()));
 }
 
@@ -123,10 +133,15 @@ fn a_connector_made_by_kibana() {
 fn a_connector_in_use() {
     let read = connector(in_use());
     assert!(read.is_gate_open());
-    assert_eq!(read.last_status(JobType::Incremental), Some(JobStatus::Completed));
+    assert_eq!(
+        read.last_status(JobType::Incremental),
+        Some(JobStatus::Completed)
+    );
     assert!(read.is_syncing(JobType::AccessControl) && !read.is_syncing(JobType::Full));
     assert_eq!(
-        read.last_scheduled_at(JobType::Full).map(timestamp::to_text).as_deref(),
+        read.last_scheduled_at(JobType::Full)
+            .map(timestamp::to_text)
+            .as_deref(),
         Some("2026-11-25T05:59:58.123000+00:00")
     );
     assert_eq!(read.last_scheduled_at(JobType::Incremental), None);
@@ -136,10 +151,19 @@ fn a_connector_in_use() {
     assert!(features.incremental_sync() && !features.document_level_security());
     assert_eq!(read.scheduling.of(JobType::Full).interval, "0 0 3 * * ?");
     assert!(read.scheduling.of(JobType::Incremental).enabled);
-    assert_eq!(read.scheduling.of(JobType::Incremental).interval, "0 0 0 * * ?");
+    assert_eq!(
+        read.scheduling.of(JobType::Incremental).interval,
+        "0 0 0 * * ?"
+    );
     assert_eq!(read.filtering.active.rules[0].id, "r1");
-    assert_eq!(read.filtering.draft.advanced(), Some(&json!([{"tables": ["a"], "query": "SELECT 1"}])));
-    assert_eq!(read.filtering.draft.validation.state, ValidationState::Edited);
+    assert_eq!(
+        read.filtering.draft.advanced(),
+        Some(&json!([{"tables": ["a"], "query": "SELECT 1"}]))
+    );
+    assert_eq!(
+        read.filtering.draft.validation.state,
+        ValidationState::Edited
+    );
 
     let five_minutes = std::time::Duration::from_secs(300);
     assert!(!read.is_heartbeat_due(five_minutes, now()));
@@ -170,7 +194,10 @@ fn almost_nothing_is_enough() {
         "features": {}, "pipeline": {"name": "mine"}, "status": "CONNECTED", "last_synced": 0
     }));
     assert_eq!(read.filtering.active.rules.len(), 1);
-    assert_eq!((read.index_name.as_ref(), read.service_type.as_ref()), (None, None));
+    assert_eq!(
+        (read.index_name.as_ref(), read.service_type.as_ref()),
+        (None, None)
+    );
     assert_eq!(read.pipeline, Some(Pipeline::named("mine")));
     assert_eq!(read.status, ConnectorStatus::Connected);
     assert_eq!(read.last_synced, DateTime::from_timestamp(0, 0));
@@ -192,7 +219,10 @@ fn a_wrong_type_is_an_error_that_names_it() {
             json!({"configuration": "geheim"}),
             "connector 'c1': 'configuration' must be an object, but is text that is none",
         ),
-        (json!({"filtering": [[]]}), "connector 'c1': 'filtering' must be a list of objects, or one object"),
+        (
+            json!({"filtering": [[]]}),
+            "connector 'c1': 'filtering' must be a list of objects, or one object",
+        ),
         (
             json!({"filtering": [{"draft": {"rules": {}}}]}),
             "connector 'c1': 'filtering.draft.rules' must be a list, but is an object",
@@ -214,7 +244,11 @@ fn a_wrong_type_is_an_error_that_names_it() {
 
 #[test]
 fn a_new_connector_document() {
-    let new = NewConnector { index_name: Some("search-books"), service_type: Some("dir"), ..NewConnector::default() };
+    let new = NewConnector {
+        index_name: Some("search-books"),
+        service_type: Some("dir"),
+        ..NewConnector::default()
+    };
     let document = Connector::new_document(&new, now());
     let rules = default_rules(NOW);
     let off = json!({"enabled": false, "interval": "0 0 0 * * ?"});
@@ -238,14 +272,22 @@ fn a_new_connector_document() {
     assert_eq!(read.status, ConnectorStatus::Created);
     assert!(read.filtering.active.rules[0].is_default());
 
-    let native = NewConnector { is_native: true, ..NewConnector::default() };
-    assert_eq!(Connector::new_document(&native, now())["status"], "needs_configuration");
+    let native = NewConnector {
+        is_native: true,
+        ..NewConnector::default()
+    };
+    assert_eq!(
+        Connector::new_document(&native, now())["status"],
+        "needs_configuration"
+    );
 }
 
 #[test]
 fn a_new_job_document() {
     let read = connector(in_use());
-    let document = SyncJob::new_document(&read, JobType::Incremental, TriggerMethod::Scheduled, now()).unwrap();
+    let document =
+        SyncJob::new_document(&read, JobType::Incremental, TriggerMethod::Scheduled, now())
+            .unwrap();
     assert_eq!(
         Value::Object(document.clone()),
         json!({
@@ -261,14 +303,26 @@ fn a_new_job_document() {
         })
     );
     let job = SyncJob::from_source("j1", &document).unwrap();
-    assert_eq!((job.status, job.job_type), (JobStatus::Pending, JobType::Incremental));
+    assert_eq!(
+        (job.status, job.job_type),
+        (JobStatus::Pending, JobType::Incremental)
+    );
     assert_eq!(job.trigger_method, TriggerMethod::Scheduled);
     assert_eq!(job.connector.filtering.rules, read.filtering.active.rules);
     assert_eq!(job.connector.pipeline, Pipeline::default());
     assert_eq!(job.created_at, Some(now()));
 
-    let identities = SyncJob::new_document(&read, JobType::AccessControl, TriggerMethod::OnDemand, now()).unwrap();
-    assert_eq!(identities["connector"]["index_name"], ".search-acl-filter-search-books");
+    let identities = SyncJob::new_document(
+        &read,
+        JobType::AccessControl,
+        TriggerMethod::OnDemand,
+        now(),
+    )
+    .unwrap();
+    assert_eq!(
+        identities["connector"]["index_name"],
+        ".search-acl-filter-search-books"
+    );
 
     let mut bare = read.clone();
     bare.service_type = None;
@@ -282,7 +336,11 @@ fn a_new_job_document() {
 #[test]
 fn a_job_of_another_service() {
     let active = &in_use()["filtering"][0]["active"];
-    for filtering in [active.clone(), json!([active]), json!([{"domain": "DEFAULT", "active": active, "draft": {}}])] {
+    for filtering in [
+        active.clone(),
+        json!([active]),
+        json!([{"domain": "DEFAULT", "active": active, "draft": {}}]),
+    ] {
         let job: SyncJob = serde_json::from_value(json!({
             "id": "j9",
             "connector": {
@@ -302,11 +360,30 @@ fn a_job_of_another_service() {
         assert_eq!(job.connector.filtering.rules[0].id, "r1");
         assert_eq!(
             job.counters,
-            JobCounters { deleted_document_count: 0, indexed_document_count: 12, indexed_document_volume: 1 }
+            JobCounters {
+                deleted_document_count: 0,
+                indexed_document_count: 12,
+                indexed_document_volume: 1
+            }
         );
         assert!(!job.is_idle(now()));
         assert!(job.is_idle(now() + chrono::Duration::seconds(300)));
     }
+}
+
+#[test]
+fn a_volume_is_in_mebibytes() {
+    let volume = |bytes| JobCounters::of_bytes(1, bytes, 2).indexed_document_volume;
+    let volumes = [0, 524_287, 524_288, 1_572_863, 1_572_864, u64::MAX].map(volume);
+    assert_eq!(volumes, [0, 0, 1, 1, 2, 1 << 44]);
+    let counters = JobCounters::of_bytes(1, 0, 2);
+    assert_eq!(
+        (
+            counters.indexed_document_count,
+            counters.deleted_document_count
+        ),
+        (1, 2)
+    );
 }
 
 #[test]
@@ -349,7 +426,12 @@ fn any_json() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::vec((key, inner), 0..4).prop_map(|pairs| {
-                Value::Object(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect())
+                Value::Object(
+                    pairs
+                        .into_iter()
+                        .map(|(key, value)| (key.into(), value))
+                        .collect(),
+                )
             }),
         ]
     })

@@ -39,7 +39,10 @@ impl Scheduling {
         }
     }
 
-    pub(crate) fn read(properties: Properties<'_>, map: &Map<String, Value>) -> Result<Self, RecordError> {
+    pub(crate) fn read(
+        properties: Properties<'_>,
+        map: &Map<String, Value>,
+    ) -> Result<Self, RecordError> {
         let schedule = |key: &str| match properties.at("scheduling", map).object(key)? {
             Some(map) => Schedule::read(properties.at(&format!("scheduling.{key}"), map)),
             None => Ok(Schedule::default()),
@@ -56,7 +59,9 @@ impl Schedule {
     fn read(properties: Properties<'_>) -> Result<Self, RecordError> {
         Ok(Self {
             enabled: properties.flag("enabled")?.unwrap_or(false),
-            interval: properties.filled_text("interval")?.unwrap_or_else(|| DEFAULT_INTERVAL.into()),
+            interval: properties
+                .filled_text("interval")?
+                .unwrap_or_else(|| DEFAULT_INTERVAL.into()),
         })
     }
 
@@ -85,7 +90,10 @@ impl Schedule {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { enabled: false, interval: DEFAULT_INTERVAL.into() }
+        Self {
+            enabled: false,
+            interval: DEFAULT_INTERVAL.into(),
+        }
     }
 }
 
@@ -115,7 +123,9 @@ pub fn due(
         (None, Some(scheduled)) => scheduled,
         (None, None) => return None,
     };
-    quartz.next_after(since).filter(|fire_time| *fire_time <= now)
+    quartz
+        .next_after(since)
+        .filter(|fire_time| *fire_time <= now)
 }
 
 #[cfg(test)]
@@ -126,7 +136,8 @@ mod tests {
     use super::*;
 
     fn at(hour: u32, minute: u32, second: u32) -> DateTime<Utc> {
-        Utc.with_ymd_and_hms(2026, 11, 25, hour, minute, second).unwrap()
+        Utc.with_ymd_and_hms(2026, 11, 25, hour, minute, second)
+            .unwrap()
     }
 
     /// Every full hour.
@@ -138,50 +149,88 @@ mod tests {
     fn due_when_a_fire_time_lies_between_two_looks() {
         let looks = (Some(at(6, 59, 45)), at(7, 0, 15));
         assert_eq!(due(&hourly(), None, looks.0, looks.1), Some(at(7, 0, 0)));
-        assert_eq!(due(&hourly(), Some(at(6, 0, 5)), looks.0, looks.1), Some(at(7, 0, 0)));
+        assert_eq!(
+            due(&hourly(), Some(at(6, 0, 5)), looks.0, looks.1),
+            Some(at(7, 0, 0))
+        );
         assert_eq!(due(&hourly(), None, Some(at(7, 0, 15)), at(7, 0, 45)), None);
         // The edges: a fire time belongs to the look that it does not come after.
-        assert_eq!(due(&hourly(), None, Some(at(6, 59, 30)), at(7, 0, 0)), Some(at(7, 0, 0)));
+        assert_eq!(
+            due(&hourly(), None, Some(at(6, 59, 30)), at(7, 0, 0)),
+            Some(at(7, 0, 0))
+        );
         assert_eq!(due(&hourly(), None, Some(at(7, 0, 0)), at(7, 0, 30)), None);
     }
 
     #[test]
     fn another_instance_was_faster() {
-        assert_eq!(due(&hourly(), Some(at(7, 0, 2)), Some(at(6, 59, 45)), at(7, 0, 15)), None);
+        assert_eq!(
+            due(
+                &hourly(),
+                Some(at(7, 0, 2)),
+                Some(at(6, 59, 45)),
+                at(7, 0, 15)
+            ),
+            None
+        );
     }
 
     #[test]
     fn missed_times_are_caught_up_once() {
         // Off from 03:00 to 07:20, with the last job at 03:00.
         let restart = at(7, 20, 0);
-        assert_eq!(due(&hourly(), Some(at(3, 0, 10)), None, restart), Some(at(4, 0, 0)));
-        assert_eq!(due(&hourly(), Some(restart), Some(restart), at(7, 20, 30)), None);
-        assert_eq!(due(&hourly(), Some(restart), Some(restart), at(8, 0, 10)), Some(at(8, 0, 0)));
+        assert_eq!(
+            due(&hourly(), Some(at(3, 0, 10)), None, restart),
+            Some(at(4, 0, 0))
+        );
+        assert_eq!(
+            due(&hourly(), Some(restart), Some(restart), at(7, 20, 30)),
+            None
+        );
+        assert_eq!(
+            due(&hourly(), Some(restart), Some(restart), at(8, 0, 10)),
+            Some(at(8, 0, 0))
+        );
         // A loop that was held up does the same.
-        assert_eq!(due(&hourly(), Some(at(3, 0, 10)), Some(at(3, 0, 10)), restart), Some(at(4, 0, 0)));
+        assert_eq!(
+            due(&hourly(), Some(at(3, 0, 10)), Some(at(3, 0, 10)), restart),
+            Some(at(4, 0, 0))
+        );
     }
 
     #[test]
     fn a_first_look_without_a_record_waits_for_the_next_time() {
         assert_eq!(due(&hourly(), None, None, at(7, 0, 0)), None);
-        assert_eq!(due(&hourly(), None, Some(at(7, 0, 0)), at(8, 0, 0)), Some(at(8, 0, 0)));
+        assert_eq!(
+            due(&hourly(), None, Some(at(7, 0, 0)), at(8, 0, 0)),
+            Some(at(8, 0, 0))
+        );
     }
 
     #[test]
     fn a_schedule_switched_on_again_does_not_catch_up_while_the_service_runs() {
         let long_ago = at(7, 0, 0) - Duration::days(400);
-        assert_eq!(due(&hourly(), Some(long_ago), Some(at(7, 10, 0)), at(7, 10, 30)), None);
+        assert_eq!(
+            due(&hourly(), Some(long_ago), Some(at(7, 10, 0)), at(7, 10, 30)),
+            None
+        );
     }
 
     #[test]
     fn a_schedule_that_is_off_is_never_due() {
-        let mut schedule = Schedule { enabled: false, interval: "nonsense".into() };
+        let mut schedule = Schedule {
+            enabled: false,
+            interval: "nonsense".into(),
+        };
         assert_eq!(schedule.due(Some(at(3, 0, 0)), None, at(7, 0, 0)), Ok(None));
         assert_eq!(schedule.next_after(at(7, 0, 0)), Ok(None));
         schedule.enabled = true;
         assert!(schedule.due(Some(at(3, 0, 0)), None, at(7, 0, 0)).is_err());
         schedule.interval = DEFAULT_INTERVAL.into();
-        assert_eq!(schedule.next_after(at(7, 0, 0)), Ok(Some(at(0, 0, 0) + Duration::days(1))));
+        assert_eq!(
+            schedule.next_after(at(7, 0, 0)),
+            Ok(Some(at(0, 0, 0) + Duration::days(1)))
+        );
     }
 
     proptest! {

@@ -158,7 +158,11 @@ impl ConnectorStatus {
     pub fn transition(self, next: Self) -> Result<Self, IllegalTransition> {
         match self.can_become(next) {
             true => Ok(next),
-            false => Err(IllegalTransition { record: "connector", from: self.as_str(), to: next.as_str() }),
+            false => Err(IllegalTransition {
+                record: "connector",
+                from: self.as_str(),
+                to: next.as_str(),
+            }),
         }
     }
 
@@ -184,7 +188,11 @@ impl JobStatus {
     pub fn transition(self, next: Self) -> Result<Self, IllegalTransition> {
         match self.can_become(next) {
             true => Ok(next),
-            false => Err(IllegalTransition { record: "sync job", from: self.as_str(), to: next.as_str() }),
+            false => Err(IllegalTransition {
+                record: "sync job",
+                from: self.as_str(),
+                to: next.as_str(),
+            }),
         }
     }
 
@@ -219,7 +227,11 @@ mod tests {
     fn check<S: Copy + fmt::Display>(all: &[S], can_become: fn(S, S) -> bool, expected: &str) {
         let mut table = String::new();
         for from in all {
-            let next: Vec<String> = all.iter().filter(|to| can_become(*from, **to)).map(ToString::to_string).collect();
+            let next: Vec<String> = all
+                .iter()
+                .filter(|to| can_become(*from, **to))
+                .map(ToString::to_string)
+                .collect();
             table += &format!("{from}: {}\n", next.join(" "));
         }
         assert_eq!(table.trim(), expected.trim());
@@ -261,9 +273,17 @@ mod tests {
 
     #[test]
     fn a_refused_change_says_what_was_asked() {
-        let refused = JobStatus::Completed.transition(JobStatus::InProgress).unwrap_err();
-        assert_eq!(refused.to_string(), "a sync job cannot go from 'completed' to 'in_progress'");
-        assert_eq!(ConnectorStatus::Configured.transition(ConnectorStatus::Connected), Ok(ConnectorStatus::Connected));
+        let refused = JobStatus::Completed
+            .transition(JobStatus::InProgress)
+            .unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "a sync job cannot go from 'completed' to 'in_progress'"
+        );
+        assert_eq!(
+            ConnectorStatus::Configured.transition(ConnectorStatus::Connected),
+            Ok(ConnectorStatus::Connected)
+        );
     }
 
     #[test]

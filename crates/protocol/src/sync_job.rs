@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Connector, JobStatus, JobType, Pipeline, RecordError, TriggerMethod, filtering::SyncRules, indices,
-    properties::Properties, timestamp,
+    Connector, JobStatus, JobType, Pipeline, RecordError, TriggerMethod, filtering::SyncRules,
+    indices, properties::Properties, timestamp,
 };
 
 /// A running job that was not heard of for so long has lost its service.
@@ -88,6 +88,19 @@ pub struct JobCounters {
     pub indexed_document_volume: u64,
 }
 
+impl JobCounters {
+    /// From bytes, as they are counted, to MiB, as the record holds them: rounded to the nearest.
+    pub fn of_bytes(indexed: u64, indexed_bytes: u64, deleted: u64) -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            deleted_document_count: deleted,
+            indexed_document_count: indexed,
+            indexed_document_volume: indexed_bytes / MIB
+                + u64::from(indexed_bytes % MIB >= MIB / 2),
+        }
+    }
+}
+
 /// Why a connector cannot have jobs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NewJobError {
@@ -122,11 +135,13 @@ impl SyncJob {
             last_seen: record.time("last_seen")?,
             metadata: record.object("metadata")?.cloned().unwrap_or_default(),
             started_at: record.time("started_at")?,
-            status: record
-                .word("status")?
-                .ok_or_else(|| record.error("status", "is missing, nobody can tell what to do with it"))?,
+            status: record.word("status")?.ok_or_else(|| {
+                record.error("status", "is missing, nobody can tell what to do with it")
+            })?,
             total_document_count: record.count("total_document_count")?,
-            trigger_method: record.word("trigger_method")?.unwrap_or(TriggerMethod::OnDemand),
+            trigger_method: record
+                .word("trigger_method")?
+                .unwrap_or(TriggerMethod::OnDemand),
             worker_hostname: record.filled_text("worker_hostname")?,
         })
     }
@@ -151,7 +166,10 @@ impl SyncJob {
         let now = timestamp::to_text(now);
 
         let mut snapshot = Map::new();
-        snapshot.insert("configuration".into(), connector.configuration.clone().into());
+        snapshot.insert(
+            "configuration".into(),
+            connector.configuration.clone().into(),
+        );
         snapshot.insert("filtering".into(), connector.filtering.snapshot());
         snapshot.insert("id".into(), connector.id.clone().into());
         snapshot.insert("index_name".into(), index_name.into());
@@ -181,7 +199,11 @@ impl SyncJob {
     /// that never was heard of counts from its making.
     pub fn is_idle(&self, now: DateTime<Utc>) -> bool {
         let heard = self.last_seen.or(self.started_at).or(self.created_at);
-        let silent = heard.is_none_or(|time| (now - time).to_std().is_ok_and(|silence| silence > IDLE_LIMIT));
+        let silent = heard.is_none_or(|time| {
+            (now - time)
+                .to_std()
+                .is_ok_and(|silence| silence > IDLE_LIMIT)
+        });
         self.status.is_active() && silent
     }
 }
@@ -190,7 +212,10 @@ impl ConnectorSnapshot {
     fn read(connector: Properties<'_>) -> Result<Self, RecordError> {
         Ok(Self {
             id: connector.filled_text("id")?,
-            configuration: connector.object("configuration")?.cloned().unwrap_or_default(),
+            configuration: connector
+                .object("configuration")?
+                .cloned()
+                .unwrap_or_default(),
             filtering: SyncRules::read_of_job(connector)?,
             index_name: connector.filled_text("index_name")?,
             language: connector.filled_text("language")?,

@@ -64,12 +64,22 @@ mod tests {
         ] {
             assert_eq!(from_value(&value), expected, "{value}");
         }
-        assert_eq!(from_value(&json!("2026-11-25")).map(to_text).as_deref(), Some("2026-11-25T00:00:00.000000+00:00"));
+        assert_eq!(
+            from_value(&json!("2026-11-25")).map(to_text).as_deref(),
+            Some("2026-11-25T00:00:00.000000+00:00")
+        );
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for value in [json!("yesterday"), json!(""), json!(1e300), json!(i64::MAX), json!([]), json!(true)] {
+        for value in [
+            json!("yesterday"),
+            json!(""),
+            json!(1e300),
+            json!(i64::MAX),
+            json!([]),
+            json!(true),
+        ] {
             assert_eq!(from_value(&value), None, "{value}");
         }
     }

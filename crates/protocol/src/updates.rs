@@ -17,8 +17,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::{
-    ConnectorStatus, Features, Filtering, IllegalTransition, JobStatus, JobType, filtering::FilteringValidation,
-    sync_job::JobCounters, timestamp,
+    ConnectorStatus, Features, Filtering, IllegalTransition, JobStatus, JobType,
+    filtering::FilteringValidation, sync_job::JobCounters, timestamp,
 };
 
 /// The `doc` of an `_update` request.
@@ -127,7 +127,11 @@ pub fn job_heartbeat(now: DateTime<Utc>) -> Partial {
 }
 
 /// Section 4, step 5: what the job has done so far, and `metadata` to be merged into the job's.
-pub fn job_stats(counters: JobCounters, metadata: Option<&Map<String, Value>>, now: DateTime<Utc>) -> Partial {
+pub fn job_stats(
+    counters: JobCounters,
+    metadata: Option<&Map<String, Value>>,
+    now: DateTime<Utc>,
+) -> Partial {
     let mut partial = job_heartbeat(now);
     add_counters(&mut partial, counters);
     if let Some(metadata) = metadata {
@@ -137,7 +141,10 @@ pub fn job_stats(counters: JobCounters, metadata: Option<&Map<String, Value>>, n
 }
 
 /// A user's wish to stop a job: a waiting one is stopped at once, a running one is asked to stop.
-pub fn cancel_requested(status: JobStatus, now: DateTime<Utc>) -> Result<Partial, IllegalTransition> {
+pub fn cancel_requested(
+    status: JobStatus,
+    now: DateTime<Utc>,
+) -> Result<Partial, IllegalTransition> {
     let now = timestamp::to_text(now);
     if status.is_waiting() {
         return Ok(partial! {
@@ -184,7 +191,12 @@ pub fn job_suspended(end: JobEnd<'_>, now: DateTime<Utc>) -> Partial {
     job_ended(JobStatus::Suspended, None, end, now)
 }
 
-fn job_ended(status: JobStatus, error: Option<&str>, end: JobEnd<'_>, now: DateTime<Utc>) -> Partial {
+fn job_ended(
+    status: JobStatus,
+    error: Option<&str>,
+    end: JobEnd<'_>,
+    now: DateTime<Utc>,
+) -> Partial {
     let now_text = timestamp::to_text(now);
     let mut partial = partial! {
         "status": status.as_str(),
@@ -236,14 +248,23 @@ pub fn sync_ended(end: SyncEnd<'_>, now: DateTime<Utc>) -> Partial {
     let now = timestamp::to_text(now);
     partial.insert("last_seen".into(), now.clone().into());
     partial.insert("last_synced".into(), now.into());
-    let error = partial.get("error").and_then(Value::as_str).map(str::to_owned);
+    let error = partial
+        .get("error")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     partial.extend(last_sync(end.job_type, end.status, error.as_deref()));
     if !end.job_type.is_content() {
         return partial;
     }
     if let Some(counters) = end.counters {
-        partial.insert("last_deleted_document_count".into(), counters.deleted_document_count.into());
-        partial.insert("last_indexed_document_count".into(), counters.indexed_document_count.into());
+        partial.insert(
+            "last_deleted_document_count".into(),
+            counters.deleted_document_count.into(),
+        );
+        partial.insert(
+            "last_indexed_document_count".into(),
+            counters.indexed_document_count.into(),
+        );
     }
     if let (JobStatus::Completed, Some(cursor)) = (end.status, end.sync_cursor) {
         partial.insert("sync_cursor".into(), replacing(end.stored_cursor, cursor));
@@ -300,7 +321,10 @@ fn shortened(error: &str) -> String {
         return error.to_owned();
     }
     let mark = " …";
-    format!("{}{mark}", &error[..error.floor_char_boundary(ERROR_LIMIT - mark.len())])
+    format!(
+        "{}{mark}",
+        &error[..error.floor_char_boundary(ERROR_LIMIT - mark.len())]
+    )
 }
 
 #[cfg(test)]

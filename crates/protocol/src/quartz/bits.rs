@@ -19,7 +19,9 @@ impl Bits {
     }
 
     pub(super) fn contains(self, number: u16) -> bool {
-        self.0.get(usize::from(number / 64)).is_some_and(|word| word & (1 << (number % 64)) != 0)
+        self.0
+            .get(usize::from(number / 64))
+            .is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
 
     pub(super) fn intersection(self, other: Self) -> Self {

@@ -37,7 +37,11 @@ pub struct QuartzError {
 impl fmt::Display for QuartzError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.field {
-            Some(field) => write!(formatter, "cron expression: '{}' in the {field} field {}", self.text, self.reason),
+            Some(field) => write!(
+                formatter,
+                "cron expression: '{}' in the {field} field {}",
+                self.text, self.reason
+            ),
             None => write!(formatter, "cron expression '{}' {}", self.text, self.reason),
         }
     }
@@ -57,7 +61,9 @@ impl fmt::Display for QuartzField {
     }
 }
 
-const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 impl QuartzField {
@@ -93,7 +99,11 @@ impl QuartzField {
     }
 
     fn error(self, text: &str, reason: impl Into<String>) -> QuartzError {
-        QuartzError { field: Some(self), text: shortened(text).into_owned(), reason: reason.into() }
+        QuartzError {
+            field: Some(self),
+            text: shortened(text).into_owned(),
+            reason: reason.into(),
+        }
     }
 
     /// The message for a value that is none, with all that would be one.
@@ -102,7 +112,10 @@ impl QuartzField {
             [first, .., last] => format!(", or {first} to {last}"),
             _ => String::new(),
         };
-        self.error(text, format!("must be {} to {}{names}", self.first(), self.last()))
+        self.error(
+            text,
+            format!("must be {} to {}{names}", self.first(), self.last()),
+        )
     }
 
     /// A number or a name. `text` is in capitals.
@@ -110,7 +123,9 @@ impl QuartzField {
         if let Some(position) = self.names().iter().position(|name| *name == text) {
             return Ok(position as u16 + 1);
         }
-        number(text).filter(|value| (self.first()..=self.last()).contains(value)).ok_or_else(|| self.not_a_value(text))
+        number(text)
+            .filter(|value| (self.first()..=self.last()).contains(value))
+            .ok_or_else(|| self.not_a_value(text))
     }
 }
 
@@ -199,7 +214,15 @@ fn plain_item(field: QuartzField, item: &str) -> Result<Vec<u16>, QuartzError> {
     let size = field.last() - field.first() + 1;
     let last = if first > last { last + size } else { last };
     let values = (first..=last).step_by(usize::from(step.unwrap_or(1)));
-    Ok(values.map(|value| if value > field.last() { value - size } else { value }).collect())
+    Ok(values
+        .map(|value| {
+            if value > field.last() {
+                value - size
+            } else {
+                value
+            }
+        })
+        .collect())
 }
 
 fn step_of(field: QuartzField, item: &str, step: &str) -> Result<u16, QuartzError> {
@@ -214,9 +237,10 @@ fn step_of(field: QuartzField, item: &str, step: &str) -> Result<u16, QuartzErro
 
 fn days(month_days: &str, week_days: &str) -> Result<Days, QuartzError> {
     match (month_days, week_days) {
-        ("?", "?") => {
-            Err(QuartzField::DayOfWeek.error("?", "is wrong: '?' can stand in one of the two day fields, not in both"))
-        }
+        ("?", "?") => Err(QuartzField::DayOfWeek.error(
+            "?",
+            "is wrong: '?' can stand in one of the two day fields, not in both",
+        )),
         ("?" | "*", "?" | "*") => Ok(Days::Every),
         (given, "?" | "*") => days_of_month(given),
         ("?" | "*", given) => days_of_week(given),
@@ -224,8 +248,10 @@ fn days(month_days: &str, week_days: &str) -> Result<Days, QuartzError> {
             // What is wrong inside the fields is the better message.
             days_of_month(month_days)?;
             days_of_week(given)?;
-            Err(QuartzField::DayOfWeek
-                .error(given, "cannot be combined with a day of the month: put '?' in one of the two day fields"))
+            Err(QuartzField::DayOfWeek.error(
+                given,
+                "cannot be combined with a day of the month: put '?' in one of the two day fields",
+            ))
         }
     }
 }
@@ -244,18 +270,25 @@ fn days_of_month(text: &str) -> Result<Days, QuartzError> {
                 None => None,
                 Some(days) => number(days).filter(|days| *days <= 30),
             };
-            let offset = offset
-                .ok_or_else(|| field.error(item, "is wrong: 'L' may be followed by '-1' to '-30' and by 'W' only"))?;
+            let offset = offset.ok_or_else(|| {
+                field.error(
+                    item,
+                    "is wrong: 'L' may be followed by '-1' to '-30' and by 'W' only",
+                )
+            })?;
             special.push(match to_weekday {
                 true => MonthDay::WeekdayBeforeLast(offset),
                 false => MonthDay::BeforeLast(offset),
             });
         } else if let Some(day) = item.strip_suffix('W') {
-            let day =
-                field.value(day).map_err(|_| field.error(item, "is wrong: 'W' follows one day, 1 to 31, or 'L'"))?;
+            let day = field
+                .value(day)
+                .map_err(|_| field.error(item, "is wrong: 'W' follows one day, 1 to 31, or 'L'"))?;
             special.push(MonthDay::WeekdayNear(day));
         } else {
-            plain_item(field, item)?.into_iter().for_each(|day| plain.insert(day));
+            plain_item(field, item)?
+                .into_iter()
+                .for_each(|day| plain.insert(day));
         }
     }
     Ok(Days::OfMonth { plain, special })
@@ -268,9 +301,9 @@ fn days_of_week(text: &str) -> Result<Days, QuartzError> {
         if item == "L" {
             plain.insert(field.last());
         } else if let Some(day) = item.strip_suffix('L') {
-            let day = field
-                .value(day)
-                .map_err(|_| field.error(item, "is wrong: 'L' follows one day, as in '6L' or 'FRIL'"))?;
+            let day = field.value(day).map_err(|_| {
+                field.error(item, "is wrong: 'L' follows one day, as in '6L' or 'FRIL'")
+            })?;
             special.push(WeekDay::Last(day));
         } else if let Some((day, nth)) = item.split_once('#') {
             let day = field.value(day)?;
@@ -279,7 +312,9 @@ fn days_of_week(text: &str) -> Result<Days, QuartzError> {
                 .ok_or_else(|| field.error(item, "needs 1 to 5 after '#'"))?;
             special.push(WeekDay::Nth(day, nth));
         } else {
-            plain_item(field, item)?.into_iter().for_each(|day| plain.insert(day));
+            plain_item(field, item)?
+                .into_iter()
+                .for_each(|day| plain.insert(day));
         }
     }
     Ok(Days::OfWeek { plain, special })

@@ -15,7 +15,11 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn counters() -> JobCounters {
-    JobCounters { deleted_document_count: 2, indexed_document_count: 40, indexed_document_volume: 7 }
+    JobCounters {
+        deleted_document_count: 2,
+        indexed_document_count: 40,
+        indexed_document_volume: 7,
+    }
 }
 
 /// The whole document, nothing more and nothing less.
@@ -37,8 +41,14 @@ fn prepare() {
         default_configuration(configuration.clone()),
         json!({"configuration": {"host": {"value": ""}}, "status": "needs_configuration"}),
     );
-    check(repaired_configuration(configuration), json!({"configuration": {"host": {"value": ""}}}));
-    check(service_type("postgresql"), json!({"service_type": "postgresql"}));
+    check(
+        repaired_configuration(configuration),
+        json!({"configuration": {"host": {"value": ""}}}),
+    );
+    check(
+        service_type("postgresql"),
+        json!({"service_type": "postgresql"}),
+    );
     let declared = Features::declared(tributary_sdk::Features {
         document_level_security: true,
         incremental: false,
@@ -58,14 +68,26 @@ fn prepare() {
 #[test]
 fn status_of_the_connector() {
     check(connected(), json!({"status": "connected", "error": null}));
-    check(connector_error("no route"), json!({"status": "error", "error": "no route"}));
+    check(
+        connector_error("no route"),
+        json!({"status": "error", "error": "no route"}),
+    );
 }
 
 #[test]
 fn scheduled_and_started() {
-    check(sync_scheduled(JobType::Full, now()), json!({"last_sync_scheduled_at": NOW}));
-    check(sync_scheduled(JobType::Incremental, now()), json!({"last_incremental_sync_scheduled_at": NOW}));
-    check(sync_scheduled(JobType::AccessControl, now()), json!({"last_access_control_sync_scheduled_at": NOW}));
+    check(
+        sync_scheduled(JobType::Full, now()),
+        json!({"last_sync_scheduled_at": NOW}),
+    );
+    check(
+        sync_scheduled(JobType::Incremental, now()),
+        json!({"last_incremental_sync_scheduled_at": NOW}),
+    );
+    check(
+        sync_scheduled(JobType::AccessControl, now()),
+        json!({"last_access_control_sync_scheduled_at": NOW}),
+    );
     for job_type in [JobType::Full, JobType::Incremental] {
         check(
             sync_started(job_type),
@@ -95,7 +117,12 @@ fn claim_and_stats() {
         }),
     );
     check(
-        job_claimed("worker-1", Some(&json!({"page": 2})), Some(&json!({"old": 1})), now()),
+        job_claimed(
+            "worker-1",
+            Some(&json!({"page": 2})),
+            Some(&json!({"old": 1})),
+            now(),
+        ),
         json!({
             "status": "in_progress", "started_at": NOW, "last_seen": NOW,
             "worker_hostname": "worker-1", "connector": {"sync_cursor": {"page": 2, "old": null}}
@@ -109,13 +136,20 @@ fn claim_and_stats() {
         }),
     );
     let metadata = map(json!({"tributary": {"gaps": 1}}));
-    assert_eq!(job_stats(counters(), Some(&metadata), now())["metadata"], json!(metadata));
+    assert_eq!(
+        job_stats(counters(), Some(&metadata), now())["metadata"],
+        json!(metadata)
+    );
 }
 
 #[test]
 fn ends_of_a_job() {
     let metadata = map(json!({"gaps": 0}));
-    let end = JobEnd { counters: Some(counters()), total_document_count: Some(1_234), metadata: Some(&metadata) };
+    let end = JobEnd {
+        counters: Some(counters()),
+        total_document_count: Some(1_234),
+        metadata: Some(&metadata),
+    };
     check(
         job_completed(end, now()),
         json!({
@@ -139,7 +173,10 @@ fn ends_of_a_job() {
             "completed_at": NOW
         }),
     );
-    check(job_suspended(unknown, now()), json!({"status": "suspended", "error": null, "last_seen": NOW}));
+    check(
+        job_suspended(unknown, now()),
+        json!({"status": "suspended", "error": null, "last_seen": NOW}),
+    );
 }
 
 #[test]
@@ -157,7 +194,12 @@ fn requests_to_cancel() {
         cancel_requested(JobStatus::InProgress, now()).unwrap(),
         json!({"status": "canceling", "cancelation_requested_at": NOW}),
     );
-    for over in [JobStatus::Canceling, JobStatus::Canceled, JobStatus::Completed, JobStatus::Error] {
+    for over in [
+        JobStatus::Canceling,
+        JobStatus::Canceled,
+        JobStatus::Completed,
+        JobStatus::Error,
+    ] {
         assert!(cancel_requested(over, now()).is_err(), "{over}");
     }
 }
@@ -184,7 +226,14 @@ fn ends_of_a_sync() {
         }),
     );
     check(
-        sync_ended(SyncEnd { status: JobStatus::Error, error: Some("E: x"), ..end }, now()),
+        sync_ended(
+            SyncEnd {
+                status: JobStatus::Error,
+                error: Some("E: x"),
+                ..end
+            },
+            now(),
+        ),
         json!({
             "status": "error", "error": "E: x", "last_seen": NOW, "last_synced": NOW,
             "last_sync_status": "error", "last_sync_error": "E: x",
@@ -192,7 +241,14 @@ fn ends_of_a_sync() {
         }),
     );
     check(
-        sync_ended(SyncEnd { status: JobStatus::Suspended, counters: None, ..end }, now()),
+        sync_ended(
+            SyncEnd {
+                status: JobStatus::Suspended,
+                counters: None,
+                ..end
+            },
+            now(),
+        ),
         json!({
             "status": "connected", "error": null, "last_seen": NOW, "last_synced": NOW,
             "last_sync_status": "suspended", "last_sync_error": null
@@ -200,7 +256,13 @@ fn ends_of_a_sync() {
     );
     // Neither counters nor cursor of an identities job are the connector's.
     check(
-        sync_ended(SyncEnd { job_type: JobType::AccessControl, ..end }, now()),
+        sync_ended(
+            SyncEnd {
+                job_type: JobType::AccessControl,
+                ..end
+            },
+            now(),
+        ),
         json!({
             "status": "connected", "error": null, "last_seen": NOW, "last_synced": NOW,
             "last_access_control_sync_status": "completed",
@@ -230,9 +292,13 @@ fn a_valid_draft_becomes_active_and_nothing_else_changes() {
         json!({"filtering": [{"domain": "DEFAULT", "active": valid, "draft": valid}, {"domain": "B"}]}),
     );
 
-    let problem = RuleProblem { ids: vec!["1".into()], messages: vec!["No.".into()] };
+    let problem = RuleProblem {
+        ids: vec!["1".into()],
+        messages: vec!["No.".into()],
+    };
     let mut invalid = draft;
-    invalid["validation"] = json!({"state": "invalid", "errors": [{"ids": ["1"], "messages": ["No."]}]});
+    invalid["validation"] =
+        json!({"state": "invalid", "errors": [{"ids": ["1"], "messages": ["No."]}]});
     check(
         filtering_validated(&filtering, &FilteringValidation::of(vec![problem])),
         json!({"filtering": [{"domain": "DEFAULT", "active": active, "draft": invalid}, {"domain": "B"}]}),
@@ -243,9 +309,19 @@ fn a_valid_draft_becomes_active_and_nothing_else_changes() {
 fn what_cannot_be_stored_is_cut() {
     let long = "é".repeat(20_000);
     let error = connector_error(&long)["error"].as_str().unwrap().to_owned();
-    assert!(error.len() <= ERROR_LIMIT && error.ends_with("é …"), "{} bytes", error.len());
-    let many = JobCounters { indexed_document_count: 3_000_000_000, ..JobCounters::default() };
-    assert_eq!(job_stats(many, None, now())["indexed_document_count"], json!(2_147_483_647));
+    assert!(
+        error.len() <= ERROR_LIMIT && error.ends_with("é …"),
+        "{} bytes",
+        error.len()
+    );
+    let many = JobCounters {
+        indexed_document_count: 3_000_000_000,
+        ..JobCounters::default()
+    };
+    assert_eq!(
+        job_stats(many, None, now())["indexed_document_count"],
+        json!(2_147_483_647)
+    );
 }
 
 /// Merges as Elasticsearch does.
@@ -285,7 +361,8 @@ mod replaced {
             prop::collection::vec(any::<u8>(), 0..3).prop_map(Value::from),
         ];
         leaf.prop_recursive(3, 24, 4, |inner| {
-            prop::collection::vec(("[a-c]", inner), 0..4).prop_map(|pairs| Value::Object(pairs.into_iter().collect()))
+            prop::collection::vec(("[a-c]", inner), 0..4)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect()))
         })
     }
 

@@ -69,12 +69,17 @@ fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
 }
 
 fn any_holds(items: &[Item], value: u32, smallest: u32, largest: u32) -> bool {
-    items.iter().any(|item| item.holds(value, smallest, largest))
+    items
+        .iter()
+        .any(|item| item.holds(value, smallest, largest))
 }
 
 fn days_of_month(date: NaiveDate) -> Vec<NaiveDate> {
     let first = date.with_day(1).unwrap();
-    first.iter_days().take_while(|day| day.month() == date.month()).collect()
+    first
+        .iter_days()
+        .take_while(|day| day.month() == date.month())
+        .collect()
 }
 
 fn sunday_is_one(date: NaiveDate) -> u32 {
@@ -82,7 +87,9 @@ fn sunday_is_one(date: NaiveDate) -> u32 {
 }
 
 fn is_weekday_nearest_to(date: NaiveDate, wanted: i64) -> bool {
-    let working = days_of_month(date).into_iter().filter(|d| (2..=6).contains(&sunday_is_one(*d)));
+    let working = days_of_month(date)
+        .into_iter()
+        .filter(|d| (2..=6).contains(&sunday_is_one(*d)));
     let distance = |day: &NaiveDate| (i64::from(day.day()) - wanted).abs();
     working.min_by_key(distance) == Some(date)
 }
@@ -112,25 +119,36 @@ impl DayItem {
                 let wanted = length - i64::from(offset);
                 wanted >= 1 && is_weekday_nearest_to(date, wanted)
             }
-            Self::WeekdayNear(day) => i64::from(day) <= length && is_weekday_nearest_to(date, i64::from(day)),
+            Self::WeekdayNear(day) => {
+                i64::from(day) <= length && is_weekday_nearest_to(date, i64::from(day))
+            }
             Self::WeekDay(ref item) => item.holds(sunday_is_one(date), 1, 7),
-            Self::LastWeekday(day) => sunday_is_one(date) == day && same_weekday.next_back() == Some(&date),
+            Self::LastWeekday(day) => {
+                sunday_is_one(date) == day && same_weekday.next_back() == Some(&date)
+            }
             Self::NthWeekday(day, nth) => {
-                sunday_is_one(date) == day && same_weekday.collect::<Vec<_>>().get(nth as usize - 1) == Some(&&date)
+                sunday_is_one(date) == day
+                    && same_weekday.collect::<Vec<_>>().get(nth as usize - 1) == Some(&&date)
             }
         }
     }
 
     fn is_of_week(&self) -> bool {
-        matches!(self, Self::WeekDay(_) | Self::LastWeekday(_) | Self::NthWeekday(..))
+        matches!(
+            self,
+            Self::WeekDay(_) | Self::LastWeekday(_) | Self::NthWeekday(..)
+        )
     }
 }
 
 impl Model {
     pub(super) fn text(&self) -> String {
         let days = list(&self.days, DayItem::text);
-        let (month_days, week_days) =
-            if self.days[0].is_of_week() { ("?", days.as_str()) } else { (days.as_str(), "?") };
+        let (month_days, week_days) = if self.days[0].is_of_week() {
+            ("?", days.as_str())
+        } else {
+            (days.as_str(), "?")
+        };
         let mut text = format!(
             "{} {} {} {month_days} {} {week_days}",
             list(&self.seconds, Item::text),
@@ -146,7 +164,10 @@ impl Model {
 
     fn fires_on(&self, date: NaiveDate) -> bool {
         any_holds(&self.months, date.month(), 1, 12)
-            && self.years.as_ref().is_none_or(|item| item.holds(date.year() as u32, 1970, 2199))
+            && self
+                .years
+                .as_ref()
+                .is_none_or(|item| item.holds(date.year() as u32, 1970, 2199))
             && self.days.iter().any(|item| item.holds(date))
     }
 
