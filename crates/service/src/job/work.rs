@@ -1,0 +1,163 @@
+//! The part of a job that runs code of its source: build and check the source, then the engine
+//! (service sheet §4 steps 3 to 5). Runs in a task of its own.
+
+use super::{
+    claim::Claimed,
+    history,
+    progress::Progress,
+    rules::{Rules, rules},
+    settings::{flags, settings},
+};
+use crate::{
+    Room, TargetRequest,
+    context::Context,
+    failure::Failure,
+    prepare::service_type,
+    sources::{self, is_access_wanted},
+};
+use std::{sync::Arc, time::Duration};
+use tributary_engine::{Job, Outcome, Reporter, Target, TargetErrorKind};
+use tributary_protocol::JobType;
+use tributary_sdk::{JobKind, Run, Source, SourceType, StopSignal};
+
+/// How long the index may be out of reach before the engine has begun.
+const PATIENCE: Duration = Duration::from_secs(180);
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How the work ended.
+pub(super) enum Worked {
+    /// The engine gave its verdict.
+    Outcome(Box<Outcome>),
+    /// It came not so far.
+    Failed(Failure),
+    /// The stop signal came before the engine had begun, or nobody waited for it any more.
+    Stopped,
+}
+
+pub(super) async fn work(
+    context: Arc<Context>,
+    claimed: Arc<Claimed>,
+    progress: Arc<Progress>,
+    stop: StopSignal,
+) -> Worked {
+    let prepared = tokio::select! {
+        biased;
+        () = stop.stopped() => return Worked::Stopped,
+        prepared = prepare(&context, &claimed, progress, &stop) => prepared,
+    };
+    match prepared {
+        Ok((job, _room)) => Worked::Outcome(Box::new(tributary_engine::run(job).await)),
+        Err(failure) => Worked::Failed(failure),
+    }
+}
+
+async fn prepare(
+    context: &Context,
+    claimed: &Claimed,
+    progress: Arc<dyn Reporter>,
+    stop: &StopSignal,
+) -> Result<(Job, Room), Failure> {
+    let (connector, record) = (&claimed.connector, &claimed.job);
+    let source_type = source_type(context, claimed)?;
+    let kind = kind(source_type, record.job_type)?;
+    let missing = source_type.missing_keys(&connector.configuration);
+    if !missing.is_empty() {
+        return Err(Failure::invalid_config(format!(
+            "the configuration of the connector lacks {}; the service adds it within a minute, \
+             then set a value and sync again",
+            missing.join(", ")
+        )));
+    }
+    let room = context.host.files.room(&format!("sync-{}", record.id)).await;
+    let room = room.map_err(|error| {
+        Failure::new("DiskError", format!("no room for temporary files: {error}"))
+    })?;
+    let source = sources::build(
+        &context.config,
+        source_type,
+        &connector.configuration,
+        stop.clone(),
+        room.folder.clone(),
+    )?;
+    sources::examine(&*source).await?;
+    let Rules { basic, advanced } = rules(source_type, &*source, record).await?;
+    let target = target(context, claimed).await?;
+    let brake = history::brake(context, claimed).await;
+    let run = Run {
+        kind,
+        rules: advanced,
+        content: record.job_type.is_content() && flags(record).extract_binary_content,
+        access: is_access_wanted(source_type, connector) || kind == JobKind::AccessControl,
+    };
+    let job = Job {
+        source,
+        run,
+        rules: basic,
+        target,
+        clock: Arc::clone(context.clock()),
+        files: Arc::clone(&room.files),
+        reporter: progress,
+        stop: stop.clone(),
+        settings: settings(&context.config, record, brake),
+    };
+    Ok((job, room))
+}
+
+fn source_type(context: &Context, claimed: &Claimed) -> Result<&'static SourceType, Failure> {
+    let named = context.named(&claimed.connector.id);
+    let name = service_type(&claimed.connector, named)
+        .or(claimed.job.connector.service_type.as_deref())
+        .ok_or_else(|| Failure::invalid_config("the connector has no service type"))?;
+    context.host.registry.find(name).map_err(Failure::invalid_config)
+}
+
+fn kind(source_type: &SourceType, job_type: JobType) -> Result<JobKind, Failure> {
+    let lacks = |what: &str| {
+        Err(Failure::unsupported(format!(
+            "the service type '{}' has no {what}; start a full sync instead",
+            source_type.service_type
+        )))
+    };
+    match job_type {
+        JobType::Full => Ok(JobKind::Full),
+        JobType::Incremental if source_type.features.incremental => Ok(JobKind::Incremental),
+        JobType::Incremental => lacks("incremental syncs"),
+        JobType::AccessControl if source_type.features.document_level_security => {
+            Ok(JobKind::AccessControl)
+        }
+        JobType::AccessControl => lacks("document-level security"),
+    }
+}
+
+/// The index of the job. Waits a while if it is out of reach.
+async fn target(context: &Context, claimed: &Claimed) -> Result<Arc<dyn Target>, Failure> {
+    let snapshot = &claimed.job.connector;
+    let Some(index) = snapshot.index_name.as_deref() else {
+        return Err(Failure::invalid_config(
+            "the job names no index: attach one to the connector and sync again",
+        ));
+    };
+    // The own key of a connector is for its content index (service sheet §2).
+    let is_content = claimed.job.job_type.is_content();
+    let request = TargetRequest {
+        index,
+        pipeline: &snapshot.pipeline.name,
+        api_key: context.api_key(&claimed.connector.id).filter(|_| is_content),
+    };
+    let give_up_at = context.clock().now() + PATIENCE;
+    loop {
+        match context.host.targets.target(request).await {
+            Ok(target) => return Ok(target),
+            Err(error) => {
+                let may_pass = matches!(
+                    error.kind,
+                    TargetErrorKind::Unavailable | TargetErrorKind::Busy { .. }
+                );
+                if !may_pass || context.clock().now() >= give_up_at {
+                    return Err(Failure::new("ElasticsearchError", error.message));
+                }
+            }
+        }
+        context.clock().sleep(PAUSE).await;
+    }
+}
