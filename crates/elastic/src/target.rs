@@ -1,0 +1,472 @@
+//! The index a job writes to.
+
+use crate::{
+    RequestError, RequestErrorKind, bulk,
+    client::Client,
+    path::{path, with},
+    scan::IdScan,
+    transport::Request,
+};
+use async_trait::async_trait;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tributary_engine::{
+    Answer, Operation, Scan, Stored, Target, TargetError, TargetErrorKind, Version,
+};
+use tributary_sdk::DocId;
+
+/// Who may read a document (DESIGN §3).
+const ACCESS_FIELD: &str = "_allow_access_control";
+/// Longer tokens are not in the keyword index, so they grant nothing. The largest number of characters
+/// that always fits into a Lucene term of 32,766 bytes.
+const LONGEST_TOKEN: u32 = 8191;
+/// Documents of one answer that is too large are asked for in halves; a single one may have this size.
+const LARGEST_DOCUMENT: usize = 256 << 20;
+const LARGEST_GROUP: usize = 16 << 20;
+
+/// An index on the server.
+///
+/// Requests are sent once: the engine decides what is tried again. A request of which every operation
+/// was refused for the same reason that has nothing to do with the documents (a block, a missing
+/// privilege, a missing index or pipeline) is an `Err`. If that hits only some, for instance because
+/// the block came in the middle, each gets its answer, and its [`kind`](tributary_engine::ItemError)
+/// is `cluster_block_exception`, `security_exception` or `index_not_found_exception`.
+pub struct ElasticTarget {
+    client: Client,
+    index: String,
+    bulk_path: String,
+    /// Set by `prepare`. An alias must not come back as an index when somebody takes it away.
+    is_alias: AtomicBool,
+}
+
+impl ElasticTarget {
+    /// The index or alias of this name; documents pass the pipeline, if one is given.
+    pub fn new(client: Client, index: impl Into<String>, pipeline: Option<String>) -> Self {
+        let index = index.into();
+        let mut bulk_path = path(&[&index, "_bulk"]);
+        bulk_path = with(bulk_path, "filter_path", bulk::FILTER);
+        if let Some(pipeline) = pipeline {
+            bulk_path = with(bulk_path, "pipeline", &pipeline);
+        }
+        Self {
+            client,
+            index,
+            bulk_path,
+            is_alias: AtomicBool::new(false),
+        }
+    }
+
+    /// The configured name.
+    pub fn index(&self) -> &str {
+        &self.index
+    }
+
+    fn error(&self, kind: TargetErrorKind, what: &str, why: &str) -> TargetError {
+        TargetError::new(
+            kind,
+            format!("cannot {what} at {}: {why}", self.client.address()),
+        )
+    }
+
+    /// Creates the index unless it is there; notes whether the name is an alias.
+    async fn resolve_or_create(&self) -> Result<(), TargetError> {
+        let what = format!("use the index {}", self.index);
+        let refuse = |why: String| Err(self.error(TargetErrorKind::Rejected, &what, &why));
+        let request = Request::get(path(&["_resolve", "index", &self.index]), &what);
+        // Elasticsearch answers 404 if nothing has this name, OpenSearch an empty list.
+        let resolved = match self.client.send_once(&request).await {
+            Ok(reply) => self.parse::<Resolved>(&reply.body, &what)?,
+            Err(error) if error.is(RequestErrorKind::NotFound) => Resolved::default(),
+            // Our own store knows indices only.
+            Err(error) if error.is(RequestErrorKind::Unsupported) => {
+                return self.create_unless_there(&what).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(stream) = resolved.data_streams.first() {
+            return refuse(format!(
+                "{} is a data stream, which takes no changes; configure a plain index",
+                stream.name
+            ));
+        }
+        if let Some(alias) = resolved
+            .aliases
+            .iter()
+            .find(|alias| alias.name == self.index)
+        {
+            return self.resolve_alias(alias, &what).await;
+        }
+        if let Some(index) = resolved
+            .indices
+            .iter()
+            .find(|index| index.name == self.index)
+        {
+            if index
+                .attributes
+                .iter()
+                .any(|attribute| attribute == "closed")
+            {
+                return Err(self.error(
+                    TargetErrorKind::Blocked,
+                    &what,
+                    "the index is closed; open it",
+                ));
+            }
+            return Ok(());
+        }
+        if let Some(other) = resolved.indices.first() {
+            return refuse(format!(
+                "the name stands for {} indices, such as {}; configure the name of one index",
+                resolved.indices.len(),
+                other.name
+            ));
+        }
+        self.create().await
+    }
+
+    async fn resolve_alias(&self, alias: &Alias, what: &str) -> Result<(), TargetError> {
+        if alias.indices.len() != 1 {
+            return Err(self.error(
+                TargetErrorKind::Rejected,
+                what,
+                &format!(
+                    "it is an alias of {} indices ({}); a sync must know which documents are there, \
+                     so the alias must stand for exactly one",
+                    alias.indices.len(),
+                    alias.indices.join(", ")
+                ),
+            ));
+        }
+        let request = Request::get(path(&[&self.index, "_alias", &self.index]), what);
+        let reply = self.client.send_once(&request).await?;
+        let aliases: serde_json::Value = self.parse(&reply.body, what)?;
+        let pointer = format!(
+            "/{}/aliases/{}/is_write_index",
+            pointer_part(&alias.indices[0]),
+            pointer_part(&self.index)
+        );
+        if aliases.pointer(&pointer) == Some(&serde_json::Value::Bool(false)) {
+            return Err(self.error(
+                TargetErrorKind::Rejected,
+                what,
+                &format!(
+                    "it is an alias of {} that takes no writes (is_write_index is false)",
+                    alias.indices[0]
+                ),
+            ));
+        }
+        self.is_alias.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn create_unless_there(&self, what: &str) -> Result<(), TargetError> {
+        let request = Request::new(Method::HEAD, path(&[&self.index]), what);
+        match self.client.send_once(&request).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is(RequestErrorKind::NotFound) => self.create().await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn create(&self) -> Result<(), TargetError> {
+        let what = format!("create the index {}", self.index);
+        let request = Request::put(path(&[&self.index]), &what);
+        match self.client.send_once(&request).await {
+            Ok(_) => Ok(()),
+            // Somebody was faster, or our own earlier request was carried out.
+            Err(error) if error.server_kind == "resource_already_exists_exception" => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn map_access(&self) -> Result<(), TargetError> {
+        let what = format!("map {ACCESS_FIELD} in the index {}", self.index);
+        let at = path(&[&self.index, "_mapping"]);
+        let at = with(
+            at,
+            "filter_path",
+            &format!("*.mappings.properties.{ACCESS_FIELD}.type"),
+        );
+        let reply = self.client.send_once(&Request::get(at, &what)).await?;
+        let mapped: serde_json::Value = self.parse(&reply.body, &what)?;
+        let is_mapped = mapped.as_object().is_some_and(|indices| {
+            indices
+                .values()
+                .any(|index| index["mappings"]["properties"].get(ACCESS_FIELD).is_some())
+        });
+        if is_mapped {
+            return Ok(());
+        }
+        let body = json!({"properties": {ACCESS_FIELD: {
+            "type": "text",
+            "fields": {"keyword": {"type": "keyword", "ignore_above": LONGEST_TOKEN}},
+        }}});
+        let request = Request::put(path(&[&self.index, "_mapping"]), &what).json(&body);
+        match self.client.send_once(&request).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.reason.contains("Limit of total fields") => Err(self.error(
+                TargetErrorKind::Rejected,
+                &what,
+                &format!(
+                    "{}; without this field documents with permissions would be public, so raise \
+                     index.mapping.total_fields.limit of the index",
+                    error.reason
+                ),
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn parse<'a, T: Deserialize<'a>>(&self, body: &'a [u8], what: &str) -> Result<T, TargetError> {
+        serde_json::from_slice(body).map_err(|error| {
+            self.error(
+                TargetErrorKind::Unavailable,
+                what,
+                &format!("the answer cannot be read: {error}"),
+            )
+        })
+    }
+
+    async fn refresh(&self, what: &str) -> Result<(), TargetError> {
+        let request = Request::post(path(&[&self.index, "_refresh"]), what);
+        let reply = self.client.send_once(&request).await?;
+        let refreshed: Sharded = self.parse(&reply.body, what)?;
+        self.complete(refreshed.shards, what)
+    }
+
+    /// A part of the index that did not answer makes an answer worthless.
+    fn complete(&self, shards: Shards, what: &str) -> Result<(), TargetError> {
+        if shards.failed == 0 {
+            return Ok(());
+        }
+        Err(self.error(
+            TargetErrorKind::Unavailable,
+            what,
+            &format!("{} shards of the index did not answer", shards.failed),
+        ))
+    }
+
+    async fn stored_group(
+        &self,
+        ids: &[DocId],
+        stored: &mut Vec<Option<Stored>>,
+    ) -> Result<(), TargetError> {
+        let what = format!("read documents of the index {}", self.index);
+        let mut at = path(&[&self.index, "_mget"]);
+        at = with(
+            at,
+            "filter_path",
+            "docs._id,docs.found,docs._seq_no,docs._primary_term,docs._source,docs.error",
+        );
+        let names: Vec<_> = ids.iter().map(DocId::as_str).collect();
+        let mut request = Request::post(at, &what).json(&json!({"ids": names}));
+        request.largest_answer = if ids.len() == 1 {
+            LARGEST_DOCUMENT
+        } else {
+            LARGEST_GROUP
+        };
+        let reply = match self.client.send_once(&request).await {
+            Ok(reply) => reply,
+            // The only good answer that is refused is one that is too large.
+            Err(error) if is_oversized(&error) && ids.len() > 1 => {
+                let (left, right) = ids.split_at(ids.len() / 2);
+                Box::pin(self.stored_group(left, stored)).await?;
+                return Box::pin(self.stored_group(right, stored)).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let found: Found<'_> = self.parse(&reply.body, &what)?;
+        if found.docs.len() != ids.len() {
+            return Err(self.error(
+                TargetErrorKind::Unavailable,
+                &what,
+                &format!("{} answers for {} ids", found.docs.len(), ids.len()),
+            ));
+        }
+        for document in found.docs {
+            if let Some(error) = document.error {
+                let error: serde_json::Value =
+                    serde_json::from_str(error.get()).unwrap_or_default();
+                let refusal = crate::refusal::Refusal::of_error(&error);
+                let kind = if refusal.kind == "index_not_found_exception" {
+                    TargetErrorKind::NotFound
+                } else {
+                    TargetErrorKind::Unavailable
+                };
+                return Err(self.error(kind, &what, &refusal.reason));
+            }
+            stored.push(
+                match (
+                    document.found,
+                    document.seq_no,
+                    document.primary_term,
+                    document.source,
+                ) {
+                    (true, Some(seq_no), Some(primary_term), Some(source)) => Some(Stored {
+                        version: Version {
+                            seq_no,
+                            primary_term,
+                        },
+                        source: source.to_owned(),
+                    }),
+                    (true, ..) => {
+                        return Err(self.error(
+                            TargetErrorKind::Rejected,
+                            &what,
+                            "the index does not keep the source of documents (_source is disabled)",
+                        ));
+                    }
+                    (false, ..) => None,
+                },
+            );
+        }
+        Ok(())
+    }
+}
+
+fn is_oversized(error: &RequestError) -> bool {
+    error.is(RequestErrorKind::Rejected) && error.status.is_none()
+}
+
+#[async_trait]
+impl Target for ElasticTarget {
+    async fn prepare(&self, protected: bool) -> Result<(), TargetError> {
+        self.resolve_or_create().await?;
+        if protected {
+            self.map_access().await?;
+        }
+        Ok(())
+    }
+
+    async fn bulk(&self, operations: &[Operation]) -> Result<Vec<Answer>, TargetError> {
+        if operations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let what = format!("write to the index {}", self.index);
+        let at = if self.is_alias.load(Ordering::Relaxed) {
+            with(self.bulk_path.clone(), "require_alias", "true")
+        } else {
+            self.bulk_path.clone()
+        };
+        let reply = bulk::send(&self.client, &at, operations, &what).await?;
+        let verdicts = bulk::read(&reply.body, operations, self.client.signed_by())
+            .map_err(|why| self.error(TargetErrorKind::Unavailable, &what, &why))?;
+        match verdicts.refused {
+            None => Ok(verdicts.answers),
+            Some((status, refusal)) => {
+                let words = refusal.in_words(status, self.client.signed_by());
+                let error = RequestError::new(refusal.meaning(status), String::new());
+                Err(self.error(TargetError::from(error).kind, &what, &words))
+            }
+        }
+    }
+
+    async fn scan(&self) -> Result<Box<dyn Scan>, TargetError> {
+        let what = format!("list the ids of the index {}", self.index);
+        self.refresh(&what).await?;
+        let at = path(&[&self.index, "_settings", "index.number_of_shards"]);
+        let at = with(at, "flat_settings", "true");
+        // Only for speed: where it may not be asked, one slice does.
+        let shards = match self.client.send_once(&Request::get(at, &what)).await {
+            Ok(reply) => shards_of(&reply.body),
+            Err(_) => 1,
+        };
+        let scan = IdScan::open(self.client.clone(), &self.index, shards).await?;
+        Ok(Box::new(scan))
+    }
+
+    async fn stored(&self, ids: &[DocId]) -> Result<Vec<Option<Stored>>, TargetError> {
+        let mut stored = Vec::with_capacity(ids.len());
+        if !ids.is_empty() {
+            self.stored_group(ids, &mut stored).await?;
+        }
+        Ok(stored)
+    }
+
+    async fn count(&self) -> Result<u64, TargetError> {
+        let what = format!("count the documents of the index {}", self.index);
+        self.refresh(&what).await?;
+        let request = Request::get(path(&[&self.index, "_count"]), &what);
+        let reply = self.client.send_once(&request).await?;
+        let counted: Counted = self.parse(&reply.body, &what)?;
+        self.complete(counted.shards, &what)?;
+        Ok(counted.count)
+    }
+}
+
+fn shards_of(settings: &[u8]) -> usize {
+    serde_json::from_slice::<serde_json::Value>(settings)
+        .ok()
+        .and_then(|settings| {
+            let index = settings.as_object()?.values().next()?;
+            let shards = index["settings"]["index.number_of_shards"].as_str()?;
+            shards.parse().ok()
+        })
+        .unwrap_or(1)
+}
+
+/// A name as a part of a JSON pointer (RFC 6901 §3).
+fn pointer_part(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resolved {
+    indices: Vec<Named>,
+    aliases: Vec<Alias>,
+    data_streams: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    #[serde(default)]
+    attributes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Alias {
+    name: String,
+    indices: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Sharded {
+    #[serde(rename = "_shards")]
+    shards: Shards,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    count: u64,
+    #[serde(rename = "_shards")]
+    shards: Shards,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct Shards {
+    failed: u64,
+}
+
+#[derive(Deserialize)]
+struct Found<'a> {
+    #[serde(borrow)]
+    docs: Vec<FoundDocument<'a>>,
+}
+
+#[derive(Deserialize)]
+struct FoundDocument<'a> {
+    #[serde(default)]
+    found: bool,
+    #[serde(rename = "_seq_no")]
+    seq_no: Option<u64>,
+    #[serde(rename = "_primary_term")]
+    primary_term: Option<u64>,
+    #[serde(rename = "_source", borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
