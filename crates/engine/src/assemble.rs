@@ -172,18 +172,27 @@ mod tests {
     #[test]
     fn adds_the_fields_of_the_engine_after_those_of_the_source() {
         assert_eq!(
-            assembled(Access::Unrestricted, Stamp::None, Some(PipelineFlags::default())),
+            assembled(
+                Access::Unrestricted,
+                Stamp::None,
+                Some(PipelineFlags::default())
+            ),
             r#"{"a":1,"_timestamp":"now","id":"x","_extract_binary_content":true,"_reduce_whitespace":true,"_run_ml_inference":true}"#
         );
         assert_eq!(
-            assembled(Access::tokens(["user:b", "user:a"]), Stamp::Item("then".into()), None),
+            assembled(
+                Access::tokens(["user:b", "user:a"]),
+                Stamp::Item("then".into()),
+                None
+            ),
             r#"{"a":1,"_timestamp":"then","_allow_access_control":["user:a","user:b"],"id":"x"}"#
         );
     }
 
     #[test]
     fn access_fails_closed() {
-        let nobody = r#"{"a":1,"_timestamp":"now","_allow_access_control":["access:nobody"],"id":"x"}"#;
+        let nobody =
+            r#"{"a":1,"_timestamp":"now","_allow_access_control":["access:nobody"],"id":"x"}"#;
         let none = Access::tokens(Vec::<String>::new());
         assert_eq!(assembled(none, Stamp::None, None), nobody);
         let unreadable = Access::Unreadable("denied".into());
@@ -194,6 +203,9 @@ mod tests {
     fn a_long_id_becomes_its_hash() {
         assert_eq!(index_id(&"x".repeat(512).into()), None);
         let hashed = index_id(&"x".repeat(513).into()).unwrap();
-        assert_eq!(hashed.as_str(), "d70999aa02d6479b04bc87c1c60a5073".to_owned());
+        assert_eq!(
+            hashed.as_str(),
+            "d70999aa02d6479b04bc87c1c60a5073".to_owned()
+        );
     }
 }

@@ -98,7 +98,12 @@ impl Books {
     }
 
     /// A document was written.
-    pub(crate) fn written(&mut self, hash: IdHash, bytes: usize, created: bool) -> Result<(), Halt> {
+    pub(crate) fn written(
+        &mut self,
+        hash: IdHash,
+        bytes: usize,
+        created: bool,
+    ) -> Result<(), Halt> {
         self.counters.indexed += 1;
         self.counters.created += u64::from(created);
         self.counters.indexed_bytes += bytes as u64;
@@ -115,12 +120,10 @@ impl Books {
         mark: Mark,
     ) -> Result<(), Halt> {
         self.counters.failed += 1;
-        let halt = self
-            .mark(mark)
-            .map_err(|halt| match halt {
-                Halt::Failed(why) => Halt::Failed(format!("{why}; the last one, {id}: {reason}")),
-                Halt::Stopped => Halt::Stopped,
-            });
+        let halt = self.mark(mark).map_err(|halt| match halt {
+            Halt::Failed(why) => Halt::Failed(format!("{why}; the last one, {id}: {reason}")),
+            Halt::Stopped => Halt::Stopped,
+        });
         self.odd(id, "index", reason);
         self.seen(hash, Fate::Failed);
         halt

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Clock,
-    policy::{consequence, may_pass, pause, Consequence},
+    policy::{Consequence, consequence, may_pass, pause},
 };
 use std::sync::Arc;
 use tributary_sdk::{
@@ -12,9 +12,9 @@ use tributary_sdk::{
 
 /// The file name extensions whose content is read; compared in lower case.
 const EXTENSIONS: [&str; 31] = [
-    "txt", "py", "rst", "html", "markdown", "json", "xml", "csv", "md", "ppt", "rtf", "docx", "odt",
-    "xls", "xlsx", "rb", "paper", "sh", "pptx", "pdf", "doc", "aspx", "xlsb", "xlsm", "tsv", "svg",
-    "msg", "potx", "vsd", "vsdx", "vsdm",
+    "txt", "py", "rst", "html", "markdown", "json", "xml", "csv", "md", "ppt", "rtf", "docx",
+    "odt", "xls", "xlsx", "rb", "paper", "sh", "pptx", "pdf", "doc", "aspx", "xlsb", "xlsm", "tsv",
+    "svg", "msg", "potx", "vsd", "vsdx", "vsdm",
 ];
 
 /// How often one file is asked for.
@@ -102,7 +102,10 @@ pub(crate) fn reason(result: Result<(), &Error>, limit: u64) -> String {
         Ok(()) => format!(
             "the file is larger than service.max_file_download_size ({limit} bytes); indexed without its content"
         ),
-        Err(error) => format!("indexed without the content of its file: {}", error.full_text()),
+        Err(error) => format!(
+            "indexed without the content of its file: {}",
+            error.full_text()
+        ),
     }
 }
 

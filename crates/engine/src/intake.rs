@@ -160,9 +160,9 @@ impl Run {
             books.seen(hash, Fate::Failed);
             return;
         }
-        let operation =
-            self.assembler
-                .document(id, text, &document.stamp, &document.access, None);
+        let operation = self
+            .assembler
+            .document(id, text, &document.stamp, &document.access, None);
         let entry = Entry::new(hash, operation, Purpose::Document, [Some(permit), None]);
         self.sender.admit(entry, books);
     }

@@ -3,10 +3,7 @@
 //!
 //! Read in this order: [`job`], [`target`], [`clock`].
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod assemble;
 mod books;

@@ -39,7 +39,8 @@ impl LogWriter {
         let length = u16::try_from(id.len())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "an id is too long"))?;
         self.buffer.extend_from_slice(&length.to_le_bytes());
-        self.buffer.extend_from_slice(&row.version.seq_no.to_le_bytes());
+        self.buffer
+            .extend_from_slice(&row.version.seq_no.to_le_bytes());
         self.buffer
             .extend_from_slice(&row.version.primary_term.to_le_bytes());
         self.buffer.extend_from_slice(id);

@@ -109,7 +109,11 @@ mod tests {
 
     #[test]
     fn the_rate_forgets_what_left_the_window() {
-        let marks = [vec![Mark::Refused; 150], vec![Mark::Good; 1000], vec![Mark::Refused; 150]];
+        let marks = [
+            vec![Mark::Refused; 150],
+            vec![Mark::Good; 1000],
+            vec![Mark::Refused; 150],
+        ];
         assert!(note_all(marks.concat()).is_ok());
         let marks = [vec![Mark::Good; 849], vec![Mark::Refused; 151]];
         assert!(note_all(marks.concat()).is_err());

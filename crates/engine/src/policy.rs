@@ -93,13 +93,13 @@ pub(crate) enum RequestConsequence {
 /// The one table from kind of request failure to consequence.
 pub(crate) fn request_consequence(kind: TargetErrorKind) -> RequestConsequence {
     match kind {
-        TargetErrorKind::Unavailable
-        | TargetErrorKind::Busy { .. }
-        | TargetErrorKind::Blocked => RequestConsequence::Again,
+        TargetErrorKind::Unavailable | TargetErrorKind::Busy { .. } | TargetErrorKind::Blocked => {
+            RequestConsequence::Again
+        }
         TargetErrorKind::TooLarge | TargetErrorKind::Rejected => RequestConsequence::Split,
-        TargetErrorKind::Unauthorised
-        | TargetErrorKind::Forbidden
-        | TargetErrorKind::NotFound => RequestConsequence::EndsJob,
+        TargetErrorKind::Unauthorised | TargetErrorKind::Forbidden | TargetErrorKind::NotFound => {
+            RequestConsequence::EndsJob
+        }
     }
 }
 
@@ -122,7 +122,10 @@ pub(crate) enum ItemConsequence {
 
 /// The one table from item status to consequence.
 pub(crate) fn item_consequence(answer: &Answer) -> ItemConsequence {
-    let kind = answer.error.as_ref().map_or("", |error| error.kind.as_str());
+    let kind = answer
+        .error
+        .as_ref()
+        .map_or("", |error| error.kind.as_str());
     match answer.status {
         200..=299 if answer.error.is_none() => ItemConsequence::Done,
         403 | 429 if kind == "cluster_block_exception" => ItemConsequence::Again,
@@ -169,17 +172,29 @@ mod tests {
     fn a_blocked_index_is_waited_for_but_a_missing_privilege_is_not() {
         for (status, kind, expected) in [
             (201, "", ItemConsequence::Done),
-            (429, "es_rejected_execution_exception", ItemConsequence::Again),
+            (
+                429,
+                "es_rejected_execution_exception",
+                ItemConsequence::Again,
+            ),
             (429, "cluster_block_exception", ItemConsequence::Again),
             (403, "cluster_block_exception", ItemConsequence::Again),
             (403, "security_exception", ItemConsequence::EndsJob),
             (404, "index_not_found_exception", ItemConsequence::EndsJob),
             (404, "document_missing_exception", ItemConsequence::Absent),
-            (409, "version_conflict_engine_exception", ItemConsequence::Conflict),
+            (
+                409,
+                "version_conflict_engine_exception",
+                ItemConsequence::Conflict,
+            ),
             (400, "document_parsing_exception", ItemConsequence::Refused),
             (503, "unavailable_shards_exception", ItemConsequence::Again),
         ] {
-            assert_eq!(item_consequence(&answer(status, kind)), expected, "{status} {kind}");
+            assert_eq!(
+                item_consequence(&answer(status, kind)),
+                expected,
+                "{status} {kind}"
+            );
         }
     }
 

@@ -168,9 +168,8 @@ impl Run {
             Err(Halt::Stopped) => None,
             _ => job.target.count().await.ok(),
         };
-        let verdict = settled.map(|()| {
-            policy::verdict(&books.gaps, books.gap_count, books.all_denied)
-        });
+        let verdict =
+            settled.map(|()| policy::verdict(&books.gaps, books.gap_count, books.all_denied));
         (verdict, total)
     }
 

@@ -156,7 +156,10 @@ pub(crate) struct Sender<F> {
 
 impl<F> Sender<F> {
     pub(crate) fn new(target: Arc<dyn Target>, clock: Arc<dyn Clock>, settings: &Settings) -> Self {
-        let max_concurrency = settings.max_concurrency.unwrap_or(AUTOMATIC_CONCURRENCY).max(1);
+        let max_concurrency = settings
+            .max_concurrency
+            .unwrap_or(AUTOMATIC_CONCURRENCY)
+            .max(1);
         // A batch must be able to fill up while the pool still has room for the others.
         let share = (settings.document_pool / 4).max(1);
         Self {
@@ -168,10 +171,7 @@ impl<F> Sender<F> {
                 .unwrap_or(AUTOMATIC_BYTES)
                 .clamp(1, share.max(64 << 10)),
             is_chunk_automatic: settings.chunk_bytes.is_none(),
-            concurrency: settings
-                .max_concurrency
-                .unwrap_or(FIRST_CONCURRENCY)
-                .max(1),
+            concurrency: settings.max_concurrency.unwrap_or(FIRST_CONCURRENCY).max(1),
             max_concurrency,
             is_concurrency_automatic: settings.max_concurrency.is_none(),
             patience: settings.patience,
@@ -311,7 +311,11 @@ impl<F> Sender<F> {
             return;
         }
         // While the index is in trouble one request at a time finds out whether it is well again.
-        let limit = if self.failures > 0 { 1 } else { self.concurrency };
+        let limit = if self.failures > 0 {
+            1
+        } else {
+            self.concurrency
+        };
         while self.requests.len() < limit
             && let Some(batch) = self.ready.pop_front()
         {
@@ -631,7 +635,10 @@ fn drop_attachment(entry: &mut Entry) -> bool {
 
 fn item_text(answer: &Answer) -> String {
     match &answer.error {
-        Some(error) => format!("{} (status {}, {})", error.reason, answer.status, error.kind),
+        Some(error) => format!(
+            "{} (status {}, {})",
+            error.reason, answer.status, error.kind
+        ),
         None => format!("status {}", answer.status),
     }
 }

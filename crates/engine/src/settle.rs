@@ -16,9 +16,7 @@ use crate::{
 };
 use std::{io, mem, sync::Arc};
 use tokio::sync::watch;
-use tributary_sdk::{
-    DocId, DocRef, Error, ErrorKind, JobKind, Listing, Presence, Scope,
-};
+use tributary_sdk::{DocId, DocRef, Error, ErrorKind, JobKind, Listing, Presence, Scope};
 
 /// At most so many documents in one question to the source.
 const CONFIRM_BATCH: usize = 100;
@@ -263,7 +261,11 @@ impl Run {
             Ok(answers) if answers.len() == docs.len() => answers.into_iter().map(Some).collect(),
             Ok(answers) => {
                 let (given, wanted) = (answers.len(), docs.len());
-                tracing::warn!(given, wanted, "the source did not answer for each document; all of them stay");
+                tracing::warn!(
+                    given,
+                    wanted,
+                    "the source did not answer for each document; all of them stay"
+                );
                 vec![None; wanted]
             }
             Err(error) if consequence(error.kind()) == Consequence::EndsJob => {

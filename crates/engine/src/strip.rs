@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 /// without which a document must not be written: its id, and who may read it. The name may be a path
 /// (`a.b`): then the innermost named object loses its member.
 pub(crate) fn strip_field(source: &Source, field: &str) -> Option<Source> {
-    if matches!(field, "id" | "_allow_access_control") || field.starts_with("_allow_access_control.") {
+    if matches!(field, "id" | "_allow_access_control")
+        || field.starts_with("_allow_access_control.")
+    {
         return None;
     }
     if field == "_attachment" {
@@ -72,18 +74,52 @@ mod tests {
     #[test]
     fn takes_out_one_field_and_keeps_the_rest() {
         for (text, attachment, field, expected) in [
-            (r#"{"a":1,"b":2,"c":3}"#, None, "b", Some(r#"{"a":1,"c":3}"#)),
-            (r#"{"a":{"b":1,"c":2}}"#, None, "a.b", Some(r#"{"a":{"c":2}}"#)),
+            (
+                r#"{"a":1,"b":2,"c":3}"#,
+                None,
+                "b",
+                Some(r#"{"a":1,"c":3}"#),
+            ),
+            (
+                r#"{"a":{"b":1,"c":2}}"#,
+                None,
+                "a.b",
+                Some(r#"{"a":{"c":2}}"#),
+            ),
             (r#"{"a.b":1,"c":2}"#, None, "a.b", Some(r#"{"c":2}"#)),
-            (r#"{"a":[{"b":1},{"b":2,"c":3}]}"#, None, "a.b", Some(r#"{"a":[{},{"c":3}]}"#)),
-            (r#"{"a":1}"#, Some("QQ=="), "a", Some(r#"{"_attachment":"QQ=="}"#)),
-            (r#"{"a":1}"#, Some("QQ=="), "_attachment", Some(r#"{"a":1}"#)),
+            (
+                r#"{"a":[{"b":1},{"b":2,"c":3}]}"#,
+                None,
+                "a.b",
+                Some(r#"{"a":[{},{"c":3}]}"#),
+            ),
+            (
+                r#"{"a":1}"#,
+                Some("QQ=="),
+                "a",
+                Some(r#"{"_attachment":"QQ=="}"#),
+            ),
+            (
+                r#"{"a":1}"#,
+                Some("QQ=="),
+                "_attachment",
+                Some(r#"{"a":1}"#),
+            ),
             (r#"{"a":1}"#, None, "x", None),
             (r#"{"a":1}"#, None, "_attachment", None),
             (r#"{"id":"1","a":1}"#, None, "id", None),
-            (r#"{"_allow_access_control":["x"]}"#, None, "_allow_access_control", None),
+            (
+                r#"{"_allow_access_control":["x"]}"#,
+                None,
+                "_allow_access_control",
+                None,
+            ),
         ] {
-            assert_eq!(strip(text, attachment, field).as_deref(), expected, "{text} {field}");
+            assert_eq!(
+                strip(text, attachment, field).as_deref(),
+                expected,
+                "{text} {field}"
+            );
         }
     }
 }

@@ -193,7 +193,9 @@ pub struct SourceType {
 
 impl fmt::Debug for SourceType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SourceType").field(&self.service_type).finish()
+        f.debug_tuple("SourceType")
+            .field(&self.service_type)
+            .finish()
     }
 }
 

@@ -9,9 +9,7 @@
 //! larger than a pool takes the whole pool, and so runs alone; the semaphore is fair, so nobody
 //! overtakes it for ever.
 
-use crate::{
-    Access, Cursor, DocId, Document, End, Error, ErrorKind, Result, Scope, Unit, UnitKey,
-};
+use crate::{Access, Cursor, DocId, Document, End, Error, ErrorKind, Result, Scope, Unit, UnitKey};
 use base64::Engine as _;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -455,7 +453,10 @@ mod tests {
         let outside = Scope::root().child("site", "8");
         let mut stray = document(1);
         stray.home = Some(outside.clone());
-        assert_eq!(out.upsert(stray).await.unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(
+            out.upsert(stray).await.unwrap_err().kind(),
+            ErrorKind::Internal
+        );
         assert!(out.unit(Unit::new(outside.clone())).await.is_err());
         assert!(out.gap(outside, Error::stopped()).await.is_err());
         assert!(out.checkpoint(&"x".repeat(CURSOR_LIMIT)).await.is_err());
@@ -467,7 +468,10 @@ mod tests {
         let (out, items, budget) = emitter(10);
         drop(items);
         assert!(out.is_stopped());
-        assert_eq!(out.delete("d").await.unwrap_err().kind(), ErrorKind::Stopped);
+        assert_eq!(
+            out.delete("d").await.unwrap_err().kind(),
+            ErrorKind::Stopped
+        );
         budget.close();
         let error = out.upsert(document(1)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stopped);

@@ -49,8 +49,7 @@ impl<'a> JsonWriter<'a> {
     /// A whole number, all digits.
     pub fn integer(self, value: impl itoa::Integer) {
         let mut digits = itoa::Buffer::new();
-        self.0
-            .extend_from_slice(digits.format(value).as_bytes());
+        self.0.extend_from_slice(digits.format(value).as_bytes());
     }
 
     /// A double in the shortest form that reads back as the same number, laid out as the reference
@@ -69,7 +68,10 @@ impl<'a> JsonWriter<'a> {
 
     /// A text.
     pub fn text(self, value: &str) {
-        if value.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        if value
+            .bytes()
+            .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+        {
             // Writing into a vector cannot fail, nor can the encoding of a text.
             let _ = serde_json::to_writer(&mut *self.0, value);
         } else {
@@ -187,7 +189,6 @@ pub fn write_double(out: &mut String, value: f64) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,7 +232,10 @@ mod tests {
                 value.double(f64::NAN);
             });
         });
-        assert_eq!(String::from_utf8(out).unwrap(), r#"[null,"a\"b\u0001",null]"#);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"[null,"a\"b\u0001",null]"#
+        );
     }
 
     proptest! {

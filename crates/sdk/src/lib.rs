@@ -2,10 +2,7 @@
 //!
 //! Read in this order: [`contract`], [`document`], [`config`], [`emitter`].
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod config;
 pub mod contract;

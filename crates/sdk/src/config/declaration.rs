@@ -102,12 +102,12 @@ impl Validation {
     /// The `Err` ends a sentence that begins with the label.
     pub(super) fn check_number(self, number: i64) -> Result<(), String> {
         match self {
-            Self::LessThan(bound) if number >= bound => Err(format!(
-                "value {number} should be less than {bound}."
-            )),
-            Self::GreaterThan(bound) if number <= bound => Err(format!(
-                "value {number} should be greater than {bound}."
-            )),
+            Self::LessThan(bound) if number >= bound => {
+                Err(format!("value {number} should be less than {bound}."))
+            }
+            Self::GreaterThan(bound) if number <= bound => {
+                Err(format!("value {number} should be greater than {bound}."))
+            }
             _ => Ok(()),
         }
     }

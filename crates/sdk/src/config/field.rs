@@ -224,7 +224,10 @@ impl Read for String {
         let options = declaration.options;
         if !options.is_empty() && !options.iter().any(|option| option.value == text) {
             let known: Vec<_> = options.iter().map(|option| option.value).collect();
-            return Err(format!("value '{text}' should be one of {}.", known.join(", ")));
+            return Err(format!(
+                "value '{text}' should be one of {}.",
+                known.join(", ")
+            ));
         }
         let mut validations = declaration.validations.iter();
         validations.try_for_each(|validation| validation.check_text(&text))?;

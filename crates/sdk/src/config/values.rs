@@ -106,7 +106,9 @@ impl SourceType {
     /// All that is wrong with these values, without asking the data source.
     pub fn problems(&self, values: &Values) -> Vec<Error> {
         let fields = self.fields.iter();
-        fields.filter_map(|field| field.check(values).err()).collect()
+        fields
+            .filter_map(|field| field.check(values).err())
+            .collect()
     }
 
     /// All problems as one error, in the words of service sheet §6; nothing if there are none.
@@ -119,7 +121,10 @@ impl SourceType {
             .iter()
             .position(|problem| problem.kind() == crate::ErrorKind::Internal)
         {
-            return Err(problems.into_iter().nth(internal).unwrap_or_else(Error::stopped));
+            return Err(problems
+                .into_iter()
+                .nth(internal)
+                .unwrap_or_else(Error::stopped));
         }
         let texts: Vec<_> = problems.iter().map(Error::message).collect();
         let message = format!("Field validation errors: {}", texts.join("; "));
@@ -129,7 +134,8 @@ impl SourceType {
     /// The declared keys that a connector's configuration lacks.
     pub fn missing_keys(&self, configuration: &Map<String, Value>) -> Vec<&'static str> {
         let keys = self.fields.iter().map(|field| field.declaration().key);
-        keys.filter(|key| !configuration.contains_key(*key)).collect()
+        keys.filter(|key| !configuration.contains_key(*key))
+            .collect()
     }
 }
 

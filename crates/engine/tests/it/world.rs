@@ -1,0 +1,355 @@
+//! A source that does what a test says, and a way to run it.
+
+use serde_json::{Map, Value, json};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tributary_engine::{Counters, Job, Outcome, Reporter, Settings, run};
+use tributary_sdk::{
+    Access, Attachment, Body, ContentSink, Cursor, DocRef, Document, Emitter, End, Error,
+    ErrorKind, JobKind, Listing, Memo, Presence, Promises, Result, Run, Scope, Session, Source,
+    Stamp, StopSignal, StopSource, Unit, UnitSink, async_trait,
+    rules::{BasicRule, RuleSet},
+};
+use tributary_testkit::memory::{MemoryFiles, MemoryTarget, VirtualClock};
+
+/// What a walk does next.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Upsert(&'static str, Value),
+    Document(Doc),
+    Delete(&'static str),
+    Access(&'static str, Access),
+    Gap(&'static str, ErrorKind),
+    Skip(&'static str),
+    Child(usize),
+    Fail(ErrorKind),
+    Sleep(u64),
+    Panic,
+}
+
+/// A document with everything.
+#[derive(Clone, Debug)]
+pub struct Doc {
+    pub id: String,
+    pub body: Value,
+    pub access: Access,
+    pub stamp: Stamp,
+    pub file: Option<(&'static str, Option<u64>)>,
+}
+
+pub fn doc(id: impl Into<String>) -> Doc {
+    Doc {
+        id: id.into(),
+        body: json!({"v": 1}),
+        access: Access::Unrestricted,
+        stamp: Stamp::None,
+        file: None,
+    }
+}
+
+impl Doc {
+    pub fn with_file(mut self, name: &'static str, size: Option<u64>) -> Self {
+        self.file = Some((name, size));
+        self
+    }
+
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    fn build(&self) -> Document {
+        let mut body = Body::new();
+        for (name, value) in self.body.as_object().unwrap() {
+            body = body.put(name, value).unwrap();
+        }
+        let mut document = Document::new(self.id.as_str(), body, self.access.clone());
+        document.stamp = self.stamp.clone();
+        document.attachment = self.file.map(|(name, size)| Attachment {
+            key: Memo::new(name).unwrap(),
+            name: name.into(),
+            size,
+            version: None,
+        });
+        document
+    }
+}
+
+/// A source that follows a script: units `0..` with their steps.
+#[derive(Default)]
+pub struct Script {
+    pub units: Vec<Vec<Step>>,
+    /// The first so many units are announced; the others are children.
+    pub announced: Option<usize>,
+    pub announce_error: Option<ErrorKind>,
+    pub promises: Promises,
+    pub files: HashMap<&'static str, Vec<u8>>,
+    /// Errors of the first reads of each file.
+    pub file_errors: HashMap<&'static str, Vec<ErrorKind>>,
+    pub answers: HashMap<&'static str, Presence>,
+    pub confirm_error: Option<ErrorKind>,
+    pub open_error: Option<ErrorKind>,
+    pub confirmed: Mutex<Vec<String>>,
+    pub walking: AtomicUsize,
+    pub most_walking: AtomicUsize,
+    pub reads: Mutex<HashMap<String, usize>>,
+}
+
+pub fn snapshot() -> Promises {
+    Promises {
+        listing: Listing::Snapshot,
+        ids_stay: true,
+        parallel: 4,
+    }
+}
+
+pub fn scope(unit: usize) -> Scope {
+    Scope::root().child("unit", &unit.to_string())
+}
+
+fn unit(number: usize) -> Unit {
+    Unit::new(scope(number)).with_args(&number).unwrap()
+}
+
+fn error(kind: ErrorKind) -> Error {
+    Error::new(kind, format!("scripted {}", kind.name()))
+}
+
+impl Script {
+    pub fn of(units: Vec<Vec<Step>>) -> Self {
+        Self {
+            units,
+            promises: snapshot(),
+            ..Self::default()
+        }
+    }
+
+    /// One unit with documents of these ids.
+    pub fn docs(ids: &[&'static str]) -> Self {
+        let steps = ids.iter().map(|id| Step::Upsert(id, json!({"v": 1})));
+        Self::of(vec![steps.collect()])
+    }
+
+    pub fn promising(mut self, promises: Promises) -> Self {
+        self.promises = promises;
+        self
+    }
+}
+
+#[derive(Clone)]
+struct Scripted(Arc<Script>);
+
+#[async_trait]
+impl Source for Scripted {
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn open(&self, _: &Run) -> Result<Box<dyn Session>> {
+        match self.0.open_error {
+            Some(kind) => Err(error(kind)),
+            None => Ok(Box::new(self.clone())),
+        }
+    }
+}
+
+#[async_trait]
+impl Session for Scripted {
+    fn promises(&self) -> Promises {
+        self.0.promises
+    }
+
+    async fn units(&self, out: &UnitSink) -> Result<()> {
+        for number in 0..self.0.announced.unwrap_or(self.0.units.len()) {
+            out.unit(unit(number)).await?;
+        }
+        self.0
+            .announce_error
+            .map_or(Ok(()), |kind| Err(error(kind)))
+    }
+
+    async fn walk(&self, unit: &Unit, _: Option<Cursor>, out: &Emitter) -> Result<End> {
+        let script = &self.0;
+        let walking = script.walking.fetch_add(1, Ordering::SeqCst) + 1;
+        script.most_walking.fetch_max(walking, Ordering::SeqCst);
+        let number: usize = unit.args()?;
+        for step in &script.units[number] {
+            match step {
+                Step::Upsert(id, body) => {
+                    let document = Doc {
+                        body: body.clone(),
+                        ..doc(*id)
+                    };
+                    out.upsert(document.build()).await?;
+                }
+                Step::Document(document) => out.upsert(document.build()).await?,
+                Step::Delete(id) => out.delete(*id).await?,
+                Step::Access(id, access) => out.access(*id, access.clone()).await?,
+                Step::Gap(name, kind) => {
+                    out.gap(unit.scope.child("part", name), error(*kind))
+                        .await?;
+                }
+                Step::Skip(id) => out.skip(*id, "scripted skip").await?,
+                Step::Child(number) => {
+                    let child = Unit::new(unit.scope.child("child", &number.to_string()));
+                    out.unit(child.with_args(number)?).await?;
+                }
+                Step::Fail(kind) => {
+                    script.walking.fetch_sub(1, Ordering::SeqCst);
+                    return Err(error(*kind));
+                }
+                Step::Sleep(millis) => tokio::time::sleep(Duration::from_millis(*millis)).await,
+                Step::Panic => panic!("scripted panic"),
+            }
+        }
+        script.walking.fetch_sub(1, Ordering::SeqCst);
+        Ok(End::complete())
+    }
+
+    async fn fetch(&self, file: &Attachment, to: &mut ContentSink) -> Result<()> {
+        let read = {
+            let mut reads = self.0.reads.lock().unwrap();
+            let count = reads.entry(file.name.clone()).or_default();
+            *count += 1;
+            *count
+        };
+        let errors = self.0.file_errors.get(file.name.as_str());
+        if let Some(kind) = errors.and_then(|errors| errors.get(read - 1)) {
+            to.write(b"half")?;
+            return Err(error(*kind));
+        }
+        let bytes = self.0.files.get(file.name.as_str());
+        for piece in bytes.ok_or_else(|| error(ErrorKind::NotFound))?.chunks(5) {
+            tokio::task::yield_now().await;
+            to.write(piece)?;
+        }
+        Ok(())
+    }
+
+    async fn confirm(&self, docs: &[DocRef]) -> Result<Vec<Presence>> {
+        assert!(!docs.is_empty() && docs.len() <= 100);
+        if let Some(kind) = self.0.confirm_error {
+            return Err(error(kind));
+        }
+        let mut confirmed = self.0.confirmed.lock().unwrap();
+        let answer = |doc: &DocRef| {
+            let stored: Map<String, Value> = doc.read().unwrap();
+            assert!(!stored.is_empty());
+            confirmed.push(doc.id.to_string());
+            let known = self.0.answers.get(doc.id.as_str());
+            known.copied().unwrap_or(Presence::Unknown)
+        };
+        Ok(docs.iter().map(answer).collect())
+    }
+}
+
+/// Keeps what a job reports.
+#[derive(Default)]
+pub struct Reports(pub Mutex<Vec<Counters>>);
+
+#[async_trait]
+impl Reporter for Reports {
+    async fn report(&self, counters: &Counters) {
+        self.0.lock().unwrap().push(counters.clone());
+    }
+}
+
+/// A job to be changed before it runs.
+pub struct World {
+    pub target: Arc<MemoryTarget>,
+    pub files: Arc<MemoryFiles>,
+    pub script: Arc<Script>,
+    pub reports: Arc<Reports>,
+    pub stop: StopSource,
+    pub job: Job,
+}
+
+impl World {
+    pub fn new(script: Script, target: MemoryTarget) -> Self {
+        Self::over(Arc::new(script), Arc::new(target))
+    }
+
+    pub fn over(script: Arc<Script>, target: Arc<MemoryTarget>) -> Self {
+        let files = Arc::new(MemoryFiles::default());
+        let reports = Arc::new(Reports::default());
+        let stop = StopSource::new();
+        let mut request = Run::new(JobKind::Full);
+        request.content = true;
+        let job = Job {
+            source: Arc::new(Scripted(Arc::clone(&script))),
+            run: request,
+            rules: RuleSet::compile(&[]).unwrap(),
+            target: target.clone(),
+            clock: Arc::new(VirtualClock::default()),
+            files: files.clone(),
+            reporter: reports.clone(),
+            stop: stop.signal(),
+            settings: Settings::default(),
+        };
+        Self {
+            target,
+            files,
+            script,
+            reports,
+            stop,
+            job,
+        }
+    }
+
+    pub fn rules(mut self, rules: Value) -> Self {
+        let rules: Vec<BasicRule> = serde_json::from_value(rules).unwrap();
+        self.job.rules = RuleSet::compile(&rules).unwrap();
+        self
+    }
+
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.job.settings);
+        self
+    }
+
+    pub fn with_files(mut self, files: MemoryFiles) -> Self {
+        self.files = Arc::new(files);
+        self.job.files = self.files.clone();
+        self
+    }
+
+    pub fn never_stopping(mut self) -> Self {
+        self.job.stop = StopSignal::never();
+        self
+    }
+
+    /// Runs the job; whatever it does, no id may be in flight twice.
+    pub async fn run(self) -> Ran {
+        let outcome = run(self.job).await;
+        assert_eq!(
+            self.target.clashes(),
+            Vec::<String>::new(),
+            "an id in flight twice"
+        );
+        Ran {
+            outcome,
+            target: self.target,
+            script: self.script,
+            reports: self.reports,
+        }
+    }
+}
+
+pub struct Ran {
+    pub outcome: Outcome,
+    pub target: Arc<MemoryTarget>,
+    pub script: Arc<Script>,
+    pub reports: Arc<Reports>,
+}
+
+impl Ran {
+    pub fn counters(&self) -> &Counters {
+        &self.outcome.counters
+    }
+}
