@@ -67,6 +67,9 @@ fn numbers_are_compared_as_numbers() {
         true,
     );
     check(json!(u64::MAX), "<", "1e300", true);
+    check(json!(u64::MAX), "equals", "18446744073709551615", true);
+    check(json!(u64::MAX), "equals", "18446744073709551616", false);
+    check(json!(2_f64.powi(127)), ">", &i128::MAX.to_string(), true);
     check(json!(-0.0), "equals", "0", true);
     // Text where the rule's value is no number, and for the operators of text.
     check(json!(5), "equals", "five", false);
@@ -189,6 +192,18 @@ fn the_first_match_in_order_decides_and_default_is_never_evaluated() {
         Decision::Include
     );
     assert_eq!(rules.decide(&document(json!({}))), Decision::Include);
+}
+
+#[test]
+fn a_rule_without_a_place_comes_last() {
+    let mut unplaced = rule("1", "exclude", "kind", "contains", "a", 0);
+    unplaced.order = None;
+    let placed = rule("2", "include", "kind", "contains", "b", 7);
+    let rules = RuleSet::compile(&[unplaced, placed]).unwrap();
+    assert_eq!(
+        rules.decide(&document(json!({"kind": "ab"}))),
+        Decision::Include
+    );
 }
 
 #[test]
