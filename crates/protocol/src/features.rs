@@ -130,6 +130,8 @@ mod tests {
         }));
         assert!(more.covers(&declared));
         assert!(!declared.covers(&more));
+        let other = features(json!({"sync_rules": {"basic": {"enabled": false}}}));
+        assert!(!other.covers(&declared));
         assert!(!Features::default().covers(&declared));
     }
 }

@@ -95,8 +95,9 @@ impl Quartz {
         let earliest = NaiveDate::from_ymd_opt(i32::from(FIRST_YEAR), 1, 1)?
             .and_hms_opt(0, 0, 0)?
             .and_utc();
-        let next_second = after.checked_add_signed(chrono::Duration::seconds(1))?;
-        let start = next_second.with_nanosecond(0)?.max(earliest);
+        let start = after
+            .checked_add_signed(chrono::Duration::seconds(1))?
+            .max(earliest);
         let first_year = u16::try_from(start.year()).ok()?;
 
         for year in self

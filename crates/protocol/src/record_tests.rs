@@ -186,6 +186,8 @@ fn almost_nothing_is_enough() {
     let read = connector(json!({}));
     assert_eq!(read.status, ConnectorStatus::Created);
     assert_eq!(read.service_type, None);
+    assert!(connector(json!({"status": "configured"})).is_gate_open());
+    assert!(!connector(json!({"status": "configured", "deleted": true})).is_gate_open());
     assert_eq!(read.filtering.active.advanced(), None);
     assert_eq!(read.filtering.snapshot()["rules"], json!([]));
     // One object where a list should be, and empty texts.

@@ -288,6 +288,9 @@ fn months_and_years() {
     );
     check_never("0 0 0 * * ?", "2199-12-31 00:00:00");
     check_never("0 0 0 30 2 ?", "2026-11-25 00:00:00");
+    // Not even the weekday nearest to a day that is not there.
+    check_never("0 0 0 L-30W 4,6,9,11 ?", "2026-11-25 00:00:00");
+    check_never("0 0 0 31W 2,4,6,9,11 ?", "2026-11-25 00:00:00");
     check_never("* * * * * ? 2020", "2026-11-25 00:00:00");
 }
 
