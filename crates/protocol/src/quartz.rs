@@ -90,7 +90,7 @@ impl Quartz {
     /// The first fire time later than `after`, a whole second. `None` when there is none until the end
     /// of 2199.
     ///
-    /// Takes microseconds for any expression, also for one that never fires.
+    /// Looks at each month until then at most once, also for an expression that never fires.
     pub fn next_after(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let earliest = NaiveDate::from_ymd_opt(i32::from(FIRST_YEAR), 1, 1)?
             .and_hms_opt(0, 0, 0)?
