@@ -4,8 +4,10 @@ use crate::{
     job::{PipelineFlags, Settings},
     target::{Action, Operation, Source},
 };
+use chrono::{DateTime, Utc};
 use md5::{Digest, Md5};
 use serde_json::{Map, Value};
+use tributary_protocol::identity::{Identity, TokenField};
 use tributary_sdk::{Access, DocId, Document, JsonWriter, Stamp};
 
 /// What an access list that is empty or unreadable becomes. Never `[]`: Elasticsearch shows a document
@@ -62,6 +64,33 @@ impl Assembler {
             id,
             action: Action::Index(Source::new(text, attachment)),
         }
+    }
+
+    /// A person, and the query by which applications find what that person may see (service sheet §8).
+    /// `None` if the source wrote something that is not JSON.
+    pub(crate) fn identity(
+        &self,
+        id: DocId,
+        document: Document,
+        created_at: DateTime<Utc>,
+    ) -> Option<Operation> {
+        let identity = serde_json::from_slice(&document.body.into_text()).ok()?;
+        let access_control = match document.access {
+            Access::Tokens(tokens) => tokens.into_iter().collect(),
+            Access::Unrestricted | Access::Unreadable(_) => Vec::new(),
+        };
+        let person = Identity {
+            id: id.to_string(),
+            identity,
+            access_control,
+        };
+        let source = person.to_source(TokenField::default(), created_at);
+        let mut text = serde_json::to_vec(&source).ok()?;
+        text.pop();
+        Some(Operation {
+            id,
+            action: Action::Index(Source::new(text, None)),
+        })
     }
 
     /// Only who may read a document.

@@ -12,7 +12,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tributary_sdk::{
-    Access, Attachment, DocId, Document, Session, Stamp, UnitKey,
+    Access, Attachment, DocId, Document, Error, JobKind, Session, Stamp, UnitKey,
     emitter::{Budget, Item, Origin, Permit},
     rules::Decision,
 };
@@ -51,6 +51,9 @@ impl Run {
         books: &mut Books,
     ) -> Result<(), Halt> {
         match item {
+            Item::Upsert(document, permit) if self.kind == JobKind::AccessControl => {
+                self.identity(*document, permit, job, books)
+            }
             Item::Upsert(document, permit) => {
                 if let Some(unit) = origin {
                     self.upsert(&unit, *document, permit, job, books);
@@ -83,6 +86,25 @@ impl Run {
             Item::Checkpoint(_) => Ok(()),
             Item::Ended(end) => self.ended(origin, end, books),
         }
+    }
+
+    fn identity(
+        &mut self,
+        document: Document,
+        permit: Permit,
+        job: &Job,
+        books: &mut Books,
+    ) -> Result<(), Halt> {
+        books.counters.extracted += 1;
+        let (id, hash) = self.named(document.id.clone(), books);
+        let now = job.clock.utc();
+        let Some(operation) = self.assembler.identity(id.clone(), document, now) else {
+            let error = Error::internal("the source wrote a person that is not JSON");
+            return Err(error.with("id", id).into());
+        };
+        let entry = Entry::new(hash, operation, Purpose::Document, [Some(permit), None]);
+        self.sender.admit(entry, books);
+        Ok(())
     }
 
     /// The id under which a document is kept, and what stands for it.

@@ -308,7 +308,8 @@ pub trait Session: Send + Sync {
         Err(unsupported("cannot read single documents again"))
     }
 
-    /// Emits everybody who may search: a document for each, `access` = the tokens of that person.
+    /// Emits everybody who may search: a document for each. Its body is what identifies the person
+    /// (`email`, `username`…), its `access` the tokens of that person.
     ///
     /// *Behaviour.* The one walk of an access-control job, under all the rules of [`Session::walk`]:
     /// a failure is a gap, and nobody is deleted in a gap.

@@ -4,7 +4,7 @@ use crate::world::*;
 use serde_json::json;
 use std::{sync::atomic::Ordering, time::Duration};
 use tributary_engine::{PipelineFlags, Verdict};
-use tributary_sdk::{Access, Promises, Stamp};
+use tributary_sdk::{Access, JobKind, Promises, Stamp};
 use tributary_testkit::memory::{Call, MemoryTarget};
 
 #[tokio::test(start_paused = true)]
@@ -320,4 +320,29 @@ async fn documents_larger_than_the_pool_pass_one_by_one() {
     let ran = world.run().await;
     assert_eq!(ran.outcome.verdict, Verdict::Completed);
     assert_eq!(ran.counters().indexed, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn identities_carry_the_query_of_their_tokens() {
+    let mut ada = doc("ada@example.org").with_access(Access::tokens(["user:ada", "group:x"]));
+    ada.body = json!({"email": "email:ada@example.org"});
+    let steps = vec![Step::Document(ada), Step::Document(doc("nobody"))];
+    let target = MemoryTarget::default();
+    target.put("left", json!({"identity": {}}));
+    let mut world = World::new(Script::of(vec![steps]), target);
+    world.job.run.kind = JobKind::AccessControl;
+    let ran = world.run().await;
+    assert_eq!(ran.outcome.verdict, Verdict::Completed);
+    assert_eq!(ran.target.ids(), ["ada@example.org", "nobody"]);
+    let source = ran.target.source("ada@example.org").unwrap();
+    assert_eq!(
+        source["identity"],
+        json!({"email": "email:ada@example.org"})
+    );
+    assert_eq!(
+        source["query"]["template"]["params"]["access_control"],
+        json!(["group:x", "user:ada"])
+    );
+    assert!(source.get("_allow_access_control").is_none());
+    assert!(source.get("_extract_binary_content").is_none());
 }

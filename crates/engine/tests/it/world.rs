@@ -212,6 +212,10 @@ impl Session for Scripted {
         Ok(End::complete())
     }
 
+    async fn identities(&self, from: Option<Cursor>, out: &Emitter) -> Result<End> {
+        self.walk(&unit(0), from, out).await
+    }
+
     async fn fetch(&self, file: &Attachment, to: &mut ContentSink) -> Result<()> {
         let read = {
             let mut reads = self.0.reads.lock().unwrap();
