@@ -25,8 +25,6 @@ pub enum Value<'a> {
     Exact(Decimal<'a>),
     /// Text that should be UTF-8; invalid bytes are left out.
     Text(&'a [u8]),
-    /// Text that was put together.
-    Owned(String),
     /// Bytes.
     Bytes(&'a [u8]),
     /// A day.
@@ -60,7 +58,6 @@ impl Value<'_> {
                 None => out.null(),
             },
             Self::Text(value) | Self::Bytes(value) => out.text_of_bytes(value),
-            Self::Owned(value) => out.text(value),
             Self::Json(value) => match normalise_json(value, scratch) {
                 Ok(()) => raw(out, scratch),
                 // The database says that it is JSON and it is not: the text is better than nothing.
@@ -86,7 +83,6 @@ impl Value<'_> {
             Self::Float(value) => write_float(out, *value),
             Self::Decimal(value) | Self::Exact(value) => value.write_text(out),
             Self::Text(value) | Self::Json(value) => push_text(out, value),
-            Self::Owned(value) => out.push_str(value),
             Self::Bytes(value) => write_bytes_literal(out, value),
             Self::Date(value) => value.write(out),
             Self::Time(value, offset) => {
