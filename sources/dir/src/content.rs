@@ -1,0 +1,66 @@
+//! The bytes of a file. Blocking.
+
+use crate::{
+    api::{Facts, FileSystem, Kind, Reader, says_nothing_there},
+    plan::{Plan, shown},
+};
+use std::{
+    io::{self, Read},
+    path::Path,
+};
+use tributary_sdk::{Error, ErrorKind, Result};
+
+/// Bytes that are read at once.
+const PIECE: usize = 64 * 1024;
+
+/// Opens a file for reading, unless it has become something else since it was listed.
+pub(crate) fn open(files: &dyn FileSystem, plan: &Plan, path: &Path) -> Result<Reader> {
+    let because = |error| file_error(path, error);
+    let is_file = |facts: &Facts| match facts.kind {
+        Kind::File => Ok(()),
+        _ => Err(not_a_file(path)),
+    };
+    // Looked at first, because merely opening a device can do something.
+    is_file(&files.about(path).map_err(because)?)?;
+    let (facts, reader) = files.open(path).map_err(because)?;
+    is_file(&facts)?;
+    if plan.is_confined() {
+        // What was opened is what the path leads to now, and that may be read.
+        let may = plan.may_lead_to(files, path).map_err(because)?;
+        let now = files.about(path).map_err(because)?;
+        if !may || (now.device, now.inode) != (facts.device, facts.inode) {
+            let message = "the file leads outside of sources.dir.allowed_directories";
+            return Err(Error::new(ErrorKind::Forbidden, message).with("file", shown(path)));
+        }
+    }
+    Ok(reader)
+}
+
+pub(crate) fn next_piece(mut reader: Reader) -> Result<(Reader, Vec<u8>)> {
+    let mut piece = Vec::with_capacity(PIECE);
+    let read = (&mut reader).take(PIECE as u64).read_to_end(&mut piece);
+    read.map_err(|error| {
+        Error::new(ErrorKind::Unavailable, "the file could not be read").caused_by(error)
+    })?;
+    Ok((reader, piece))
+}
+
+fn not_a_file(path: &Path) -> Error {
+    let message = "there is no file any more, but something else";
+    Error::new(ErrorKind::NotFound, message).with("file", shown(path))
+}
+
+pub(crate) fn file_error(path: &Path, error: io::Error) -> Error {
+    let (kind, message) = if says_nothing_there(&error) {
+        let message = "the file went away since it was listed";
+        (ErrorKind::NotFound, message)
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        let message = "the account of the service may not read this file; give it the right to (r)";
+        (ErrorKind::Forbidden, message)
+    } else {
+        (ErrorKind::Unavailable, "the file could not be read")
+    };
+    Error::new(kind, message)
+        .with("file", shown(path))
+        .caused_by(error)
+}
