@@ -1,1 +1,1 @@
-//! Placeholder.
+//! End-to-end tests live in `it/`.
