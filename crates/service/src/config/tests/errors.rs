@@ -82,6 +82,11 @@ fn bombs_and_towers_are_refused() {
     }
     assert!(errors(&ladder)[0].contains("nested too deeply"));
     assert!(errors(&"#".repeat(2_000_000))[0].contains("larger than 1 MiB"));
+    // Dotted keys add levels of their own; the deepest that are possible must not harm the stack.
+    let deep: String = (0..31)
+        .map(|level| format!("{}x{}:\n", " ".repeat(level), ".x".repeat(15)))
+        .collect();
+    parse(&format!("{deep}{}x: 1\n", " ".repeat(31)));
     // A long dotted key is one unknown word.
     parse(&format!("{}: 1", vec!["a"; 400].join(".")));
 }
