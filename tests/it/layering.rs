@@ -14,7 +14,12 @@ fn root() -> &'static Path {
 fn table() -> BTreeMap<String, (bool, BTreeSet<String>)> {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let rows = text.lines().filter_map(|line| {
-        let cells: Vec<_> = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim).collect();
+        let cells: Vec<_> = line
+            .strip_prefix('|')?
+            .strip_suffix('|')?
+            .split('|')
+            .map(str::trim)
+            .collect();
         match cells.as_slice() {
             [name, allowed] if name.starts_with("tributary") => {
                 let (is_open, names) = match allowed.strip_prefix("anything") {
@@ -49,7 +54,9 @@ fn crates_import_only_what_the_table_allows() {
             continue;
         };
         for dependency in &package.dependencies {
-            if dependency.kind == DependencyKind::Development || !dependency.name.starts_with("tributary") {
+            if dependency.kind == DependencyKind::Development
+                || !dependency.name.starts_with("tributary")
+            {
                 continue;
             }
             if names.contains(&dependency.name) == *is_open {
@@ -58,7 +65,9 @@ fn crates_import_only_what_the_table_allows() {
         }
     }
     for name in table.keys().filter(|name| !known.contains(*name)) {
-        problems.push(format!("{name} is in the table of ARCHITECTURE.md, but there is no such crate"));
+        problems.push(format!(
+            "{name} is in the table of ARCHITECTURE.md, but there is no such crate"
+        ));
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
