@@ -77,7 +77,8 @@ fn words(
 }
 
 fn connect_words(fault: Option<io::ErrorKind>, chain: &str, proxied: bool) -> String {
-    if chain.contains("tunnel") {
+    // The same words begin a connection to the proxy itself that does not come about.
+    if chain.contains("tunnel") && !chain.contains("underlying connection") {
         return if chain.contains("authorization") || chain.contains("407") {
             "the proxy demands a user name and a password (407); put them into its address, as in \
              http://user:password@proxy:3128"

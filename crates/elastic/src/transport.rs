@@ -73,8 +73,6 @@ impl<'a> Request<'a> {
 pub(crate) struct Reply {
     pub(crate) body: Bytes,
     pub(crate) headers: HeaderMap,
-    /// An earlier attempt failed in a way that leaves open whether it was carried out.
-    pub(crate) repeated: bool,
 }
 
 impl Client {
@@ -118,7 +116,6 @@ impl Client {
             return Ok(Reply {
                 body: body?,
                 headers,
-                repeated: false,
             });
         }
         // What the status says counts, even if the text that explains it did not arrive.
@@ -215,24 +212,21 @@ impl Client {
     /// Sends a request, and again as the settings allow.
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Reply, RequestError> {
         let retry = self.retry();
-        let mut repeated = false;
+        let mut uncertain = false;
         let mut attempt = 0;
         loop {
             let error = match self.send_once(request).await {
-                Ok(reply) => return Ok(Reply { repeated, ..reply }),
+                Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            repeated |= error.uncertain;
+            uncertain |= error.uncertain;
             attempt += 1;
             let again = error.may_pass()
                 && attempt <= retry.max_retries
                 && (retry.on_timeout || !error.is(RequestErrorKind::TimedOut))
                 && (request.repeatable || !error.uncertain);
             if !again {
-                return Err(RequestError {
-                    uncertain: repeated,
-                    ..error
-                });
+                return Err(RequestError { uncertain, ..error });
             }
             let wait = match error.kind {
                 RequestErrorKind::Busy {

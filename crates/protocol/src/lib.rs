@@ -23,6 +23,7 @@ mod properties;
 pub mod quartz;
 #[cfg(test)]
 mod record_tests;
+pub mod records;
 pub mod schedule;
 pub mod states;
 pub mod sync_job;

@@ -1,0 +1,12 @@
+//! The crate against real servers, and against fakes that fail on purpose.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod admin;
+mod connection;
+mod engines;
+mod fake;
+mod limits;
+mod names;
+mod scan;
+mod target;
