@@ -12,13 +12,13 @@
 //! Nothing here ships. Errors are [`anyhow::Error`] with the whole story in them (the server's log, for example).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod bulk_stub;
+pub mod certificates;
+pub mod faults;
+pub mod forward_proxy;
+mod gate;
+mod http1;
 pub mod memory;
-//pub mod bulk_stub;
-//pub mod certificates;
-//pub mod faults;
-//pub mod forward_proxy;
-//mod gate;
-//mod http1;
 pub mod servers;
-//pub mod tcp_faults;
+pub mod tcp_faults;
 pub mod walk;
