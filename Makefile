@@ -1,0 +1,25 @@
+# What a day's work needs. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+CARGO ?= cargo
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+.PHONY: run
+run: ## Builds, starts a store with sample documents, syncs them and says where to search; Ctrl-C ends it
+	@$(CARGO) run --profile quick -q -p tributary --bin tributary -- quickstart
+
+.PHONY: test
+test: ## All tests; installs and starts what they need. ENGINES=store narrows them (default store,elasticsearch,opensearch)
+	@scripts/setup-tests
+	$(CARGO) test --workspace
+
+.PHONY: lint
+lint: ## Format, warnings, licences and banned crates
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@scripts/check-dependencies
