@@ -97,9 +97,8 @@ impl Value<'_> {
     }
 }
 
-fn push_integer(out: &mut String, value: impl std::fmt::Display) {
-    // Writing into a string cannot fail.
-    let _ = std::fmt::Write::write_fmt(out, format_args!("{value}"));
+fn push_integer(out: &mut String, value: impl itoa::Integer) {
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 fn push_text(out: &mut String, bytes: &[u8]) {

@@ -8,11 +8,16 @@ use tributary_sql::quote_identifier;
 
 /// Makes text forms independent of server and account. For one transaction only, so that poolers do
 /// not hand them on to others.
+///
+/// A database in `SQL_ASCII` holds bytes in no encoding; asked for UTF-8, the server would refuse whole
+/// statements because of one of them.
 pub(crate) const SETTINGS: &str = "\
     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres'; \
     SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL TimeZone = 'UTC'; \
     SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
-    SET LOCAL lock_timeout = '60s'";
+    SET LOCAL lock_timeout = '60s'; \
+    SELECT set_config('client_encoding', 'SQL_ASCII', true) \
+        WHERE current_setting('server_encoding') = 'SQL_ASCII'";
 
 /// Asks the server for anything at all.
 pub(crate) async fn ping(client: &Client) -> Result<(), Error> {

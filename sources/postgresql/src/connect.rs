@@ -88,19 +88,23 @@ impl Server {
 
     async fn dial(&self) -> Result<Connection> {
         let mut config = self.config.clone();
-        if self.place.host.starts_with('/') {
-            config.host(&self.place.host).port(self.place.port);
+        config.port(self.place.port);
+        let is_socket = self.place.host.starts_with('/');
+        if is_socket {
+            config.host(&self.place.host);
         } else {
             for address in self.addresses().await? {
-                config
-                    .host(&self.place.host)
-                    .hostaddr(address)
-                    .port(self.place.port);
+                config.host(&self.place.host).hostaddr(address);
             }
         }
         let tls = self.tls()?;
-        if self.authority.is_some() {
-            config.ssl_mode(SslMode::Require);
+        if is_socket || self.authority.is_some() {
+            // A socket never leaves the machine, and the server offers no TLS on it.
+            config.ssl_mode(if is_socket {
+                SslMode::Disable
+            } else {
+                SslMode::Require
+            });
             return self
                 .open(&config, &tls)
                 .await

@@ -73,8 +73,8 @@ impl Place {
                 ErrorKind::Timeout,
                 "the table is locked by another session for too long".to_owned(),
             ),
-            // A standby that had to remove rows we could still see, a serialisation failure.
-            "40001" | "40P01" => (ErrorKind::Unavailable, said.to_owned()),
+            // A standby that had to remove rows we could still see, an idle transaction that was ended.
+            "40001" | "40P01" | "25P03" => (ErrorKind::Unavailable, said.to_owned()),
             code if ["08", "53", "57", "58"]
                 .iter()
                 .any(|class| code.starts_with(class)) =>

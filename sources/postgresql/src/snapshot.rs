@@ -41,7 +41,7 @@ impl Snapshot {
     pub(crate) async fn share(server: Arc<Server>, keeper: Connection, wanted: usize) -> Self {
         let mut walkers = Vec::new();
         let mut id = None;
-        if wanted > 1
+        if wanted > 0
             && let Ok(exported) = api::export_snapshot(keeper.client()).await
         {
             while walkers.len() < wanted {
@@ -133,18 +133,18 @@ impl Lease<'_> {
             .await
             .map_err(|error| place.explain(error))?;
         // The id comes from the server and is digits and hyphens; doubling costs nothing.
-        let import = format!("SET TRANSACTION SNAPSHOT '{}'", id.replace('\'', "''"));
+        let import = format!(
+            "SET TRANSACTION SNAPSHOT '{}'; {}",
+            id.replace('\'', "''"),
+            api::SETTINGS
+        );
         if let Err(error) = transaction.batch_execute(&import).await {
             return Err(match error.code().map(|code| code.code()) {
-                // No such snapshot: its keeper is gone.
-                Some("22023" | "42704") => lost().caused_by(error),
+                // No such snapshot, or its transaction is over: its keeper is gone.
+                Some("22023" | "42704" | "55000") => lost().caused_by(error),
                 _ => place.explain(error),
             });
         }
-        transaction
-            .batch_execute(api::SETTINGS)
-            .await
-            .map_err(|error| place.explain(error))?;
         Ok(View::Whole(transaction))
     }
 

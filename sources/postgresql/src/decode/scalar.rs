@@ -2,7 +2,6 @@
 
 use super::{Bytes, Malformed, Result, exactly, geometry, network, numeric};
 use postgres_types::{Kind, Type};
-use std::fmt::Write as _;
 use tributary_sql::{Date, Interval, Time, Timestamp, Value};
 
 /// The server counts from 2000-01-01, in microseconds or days.
@@ -221,8 +220,9 @@ fn hardware(bytes: &[u8], out: &mut String) {
 }
 
 fn hex(byte: u8, out: &mut String) {
-    // Writing into a string cannot fail.
-    let _ = write!(out, "{byte:02x}");
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    out.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
 /// In groups of four: `1010 10`.
