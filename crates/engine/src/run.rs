@@ -261,8 +261,10 @@ impl Run {
         }
     }
 
-    /// Goes on with what waited for an id that is free now.
+    /// Goes on with what waited for its next attempt, or for an id that is free now. Nothing of the
+    /// source may come in between, or an older version would overtake it.
     pub(crate) fn admit_released(&mut self, job: &Job, books: &mut Books) {
+        self.sender.wake();
         while let Some(pending) = self.sender.released.pop_front() {
             match pending {
                 Pending::Entry(entry) => self.sender.admit(entry, books),

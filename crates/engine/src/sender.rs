@@ -289,12 +289,10 @@ impl<F> Sender<F> {
         }
     }
 
-    /// What is due now: an old open batch, entries to be sent again, requests.
-    pub(crate) fn turn(&mut self, books: &mut Books) {
+    /// Takes up again what waited for its next attempt. What [`Sender::released`] holds afterwards has
+    /// to be taken in before anything newer of the same id is.
+    pub(crate) fn wake(&mut self) {
         let now = self.clock.now();
-        if !self.open.entries.is_empty() && now.saturating_sub(self.open_since) >= BATCH_AGE {
-            self.flush();
-        }
         let mut position = 0;
         while position < self.waiting.len() {
             if self.waiting[position].0 > now {
@@ -306,6 +304,14 @@ impl<F> Sender<F> {
             if !entries.is_empty() {
                 self.enqueue_front(entries);
             }
+        }
+    }
+
+    /// What is due now: an old open batch, requests.
+    pub(crate) fn turn(&mut self, books: &mut Books) {
+        let now = self.clock.now();
+        if !self.open.entries.is_empty() && now.saturating_sub(self.open_since) >= BATCH_AGE {
+            self.flush();
         }
         if now < self.paused_until {
             return;

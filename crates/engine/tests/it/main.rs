@@ -6,4 +6,5 @@ mod deletions;
 mod faults;
 mod flow;
 mod random;
+mod review;
 mod world;

@@ -1,6 +1,6 @@
 //! A source that does what a test says, and a way to run it.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 use std::{
     collections::HashMap,
     sync::{
@@ -13,14 +13,14 @@ use tributary_engine::{Counters, Job, Outcome, Reporter, Settings, run};
 use tributary_sdk::{
     Access, Attachment, Body, ContentSink, Cursor, DocRef, Document, Emitter, End, Error,
     ErrorKind, JobKind, Listing, Memo, Presence, Promises, Result, Run, Scope, Session, Source,
-    Stamp, StopSignal, StopSource, Unit, UnitSink, async_trait,
+    Stamp, StopSource, Unit, UnitSink, async_trait,
     rules::{BasicRule, RuleSet},
 };
 use tributary_testkit::memory::{MemoryFiles, MemoryTarget, VirtualClock};
 
 /// What a walk does next.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub(crate) enum Step {
     Upsert(&'static str, Value),
     Document(Doc),
     Delete(&'static str),
@@ -35,31 +35,34 @@ pub enum Step {
 
 /// A document with everything.
 #[derive(Clone, Debug)]
-pub struct Doc {
-    pub id: String,
-    pub body: Value,
-    pub access: Access,
-    pub stamp: Stamp,
-    pub file: Option<(&'static str, Option<u64>)>,
+pub(crate) struct Doc {
+    pub(crate) id: String,
+    pub(crate) body: Value,
+    pub(crate) access: Access,
+    pub(crate) stamp: Stamp,
+    pub(crate) file: Option<(&'static str, Option<u64>)>,
+    /// A field with a JSON text that no `Value` can hold.
+    pub(crate) raw: Option<(&'static str, &'static str)>,
 }
 
-pub fn doc(id: impl Into<String>) -> Doc {
+pub(crate) fn doc(id: impl Into<String>) -> Doc {
     Doc {
         id: id.into(),
         body: json!({"v": 1}),
         access: Access::Unrestricted,
         stamp: Stamp::None,
         file: None,
+        raw: None,
     }
 }
 
 impl Doc {
-    pub fn with_file(mut self, name: &'static str, size: Option<u64>) -> Self {
+    pub(crate) fn with_file(mut self, name: &'static str, size: Option<u64>) -> Self {
         self.file = Some((name, size));
         self
     }
 
-    pub fn with_access(mut self, access: Access) -> Self {
+    pub(crate) fn with_access(mut self, access: Access) -> Self {
         self.access = access;
         self
     }
@@ -68,6 +71,10 @@ impl Doc {
         let mut body = Body::new();
         for (name, value) in self.body.as_object().unwrap() {
             body = body.put(name, value).unwrap();
+        }
+        if let Some((name, text)) = self.raw {
+            let text = RawValue::from_string(text.into()).unwrap();
+            body = body.put(name, &text).unwrap();
         }
         let mut document = Document::new(self.id.as_str(), body, self.access.clone());
         document.stamp = self.stamp.clone();
@@ -83,25 +90,25 @@ impl Doc {
 
 /// A source that follows a script: units `0..` with their steps.
 #[derive(Default)]
-pub struct Script {
-    pub units: Vec<Vec<Step>>,
+pub(crate) struct Script {
+    pub(crate) units: Vec<Vec<Step>>,
     /// The first so many units are announced; the others are children.
-    pub announced: Option<usize>,
-    pub announce_error: Option<ErrorKind>,
-    pub promises: Promises,
-    pub files: HashMap<&'static str, Vec<u8>>,
+    pub(crate) announced: Option<usize>,
+    pub(crate) announce_error: Option<ErrorKind>,
+    pub(crate) promises: Promises,
+    pub(crate) files: HashMap<&'static str, Vec<u8>>,
     /// Errors of the first reads of each file.
-    pub file_errors: HashMap<&'static str, Vec<ErrorKind>>,
-    pub answers: HashMap<&'static str, Presence>,
-    pub confirm_error: Option<ErrorKind>,
-    pub open_error: Option<ErrorKind>,
-    pub confirmed: Mutex<Vec<String>>,
-    pub walking: AtomicUsize,
-    pub most_walking: AtomicUsize,
-    pub reads: Mutex<HashMap<String, usize>>,
+    pub(crate) file_errors: HashMap<&'static str, Vec<ErrorKind>>,
+    pub(crate) answers: HashMap<&'static str, Presence>,
+    pub(crate) confirm_error: Option<ErrorKind>,
+    pub(crate) open_error: Option<ErrorKind>,
+    pub(crate) confirmed: Mutex<Vec<String>>,
+    pub(crate) walking: AtomicUsize,
+    pub(crate) most_walking: AtomicUsize,
+    pub(crate) reads: Mutex<HashMap<String, usize>>,
 }
 
-pub fn snapshot() -> Promises {
+pub(crate) fn snapshot() -> Promises {
     Promises {
         listing: Listing::Snapshot,
         ids_stay: true,
@@ -109,7 +116,7 @@ pub fn snapshot() -> Promises {
     }
 }
 
-pub fn scope(unit: usize) -> Scope {
+pub(crate) fn scope(unit: usize) -> Scope {
     Scope::root().child("unit", &unit.to_string())
 }
 
@@ -122,7 +129,7 @@ fn error(kind: ErrorKind) -> Error {
 }
 
 impl Script {
-    pub fn of(units: Vec<Vec<Step>>) -> Self {
+    pub(crate) fn of(units: Vec<Vec<Step>>) -> Self {
         Self {
             units,
             promises: snapshot(),
@@ -131,12 +138,12 @@ impl Script {
     }
 
     /// One unit with documents of these ids.
-    pub fn docs(ids: &[&'static str]) -> Self {
+    pub(crate) fn docs(ids: &[&'static str]) -> Self {
         let steps = ids.iter().map(|id| Step::Upsert(id, json!({"v": 1})));
         Self::of(vec![steps.collect()])
     }
 
-    pub fn promising(mut self, promises: Promises) -> Self {
+    pub(crate) fn promising(mut self, promises: Promises) -> Self {
         self.promises = promises;
         self
     }
@@ -255,7 +262,7 @@ impl Session for Scripted {
 
 /// Keeps what a job reports.
 #[derive(Default)]
-pub struct Reports(pub Mutex<Vec<Counters>>);
+pub(crate) struct Reports(pub(crate) Mutex<Vec<Counters>>);
 
 #[async_trait]
 impl Reporter for Reports {
@@ -265,21 +272,21 @@ impl Reporter for Reports {
 }
 
 /// A job to be changed before it runs.
-pub struct World {
-    pub target: Arc<MemoryTarget>,
-    pub files: Arc<MemoryFiles>,
-    pub script: Arc<Script>,
-    pub reports: Arc<Reports>,
-    pub stop: StopSource,
-    pub job: Job,
+pub(crate) struct World {
+    pub(crate) target: Arc<MemoryTarget>,
+    pub(crate) files: Arc<MemoryFiles>,
+    pub(crate) script: Arc<Script>,
+    pub(crate) reports: Arc<Reports>,
+    pub(crate) stop: StopSource,
+    pub(crate) job: Job,
 }
 
 impl World {
-    pub fn new(script: Script, target: MemoryTarget) -> Self {
+    pub(crate) fn new(script: Script, target: MemoryTarget) -> Self {
         Self::over(Arc::new(script), Arc::new(target))
     }
 
-    pub fn over(script: Arc<Script>, target: Arc<MemoryTarget>) -> Self {
+    pub(crate) fn over(script: Arc<Script>, target: Arc<MemoryTarget>) -> Self {
         let files = Arc::new(MemoryFiles::default());
         let reports = Arc::new(Reports::default());
         let stop = StopSource::new();
@@ -306,30 +313,25 @@ impl World {
         }
     }
 
-    pub fn rules(mut self, rules: Value) -> Self {
+    pub(crate) fn rules(mut self, rules: Value) -> Self {
         let rules: Vec<BasicRule> = serde_json::from_value(rules).unwrap();
         self.job.rules = RuleSet::compile(&rules).unwrap();
         self
     }
 
-    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.job.settings);
         self
     }
 
-    pub fn with_files(mut self, files: MemoryFiles) -> Self {
+    pub(crate) fn with_files(mut self, files: MemoryFiles) -> Self {
         self.files = Arc::new(files);
         self.job.files = self.files.clone();
         self
     }
 
-    pub fn never_stopping(mut self) -> Self {
-        self.job.stop = StopSignal::never();
-        self
-    }
-
     /// Runs the job; whatever it does, no id may be in flight twice.
-    pub async fn run(self) -> Ran {
+    pub(crate) async fn run(self) -> Ran {
         let outcome = run(self.job).await;
         assert_eq!(
             self.target.clashes(),
@@ -345,15 +347,15 @@ impl World {
     }
 }
 
-pub struct Ran {
-    pub outcome: Outcome,
-    pub target: Arc<MemoryTarget>,
-    pub script: Arc<Script>,
-    pub reports: Arc<Reports>,
+pub(crate) struct Ran {
+    pub(crate) outcome: Outcome,
+    pub(crate) target: Arc<MemoryTarget>,
+    pub(crate) script: Arc<Script>,
+    pub(crate) reports: Arc<Reports>,
 }
 
 impl Ran {
-    pub fn counters(&self) -> &Counters {
+    pub(crate) fn counters(&self) -> &Counters {
         &self.outcome.counters
     }
 }
