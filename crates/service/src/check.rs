@@ -20,7 +20,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::task::AbortOnDropHandle;
 use tributary_protocol::{
     Connector, ConnectorStatus,
-    filtering::{RulesValidation, SyncRules},
+    filtering::{FilteringValidation, SyncRules},
     records::{ConnectorChange, RecordsError, Versioned},
 };
 use tributary_sdk::{
@@ -224,7 +224,7 @@ async fn check_draft(
             return Ok(());
         }
     };
-    let validation = RulesValidation::of(problems);
+    let validation = FilteringValidation::of(problems);
     tracing::info!(connector = id, state = %validation.state, "checked the draft of the sync rules");
     let written = change_connector(&*context.records, id, Some(connector), |record| {
         // If the user has changed it meanwhile, the next look checks what it is then.

@@ -1,8 +1,8 @@
 //! What a connector record lacks (service sheet §3, "prepare").
 
-use crate::{config::ConnectorConfig, sources::declared};
+use crate::config::ConnectorConfig;
 use tributary_protocol::{
-    Connector, ConnectorStatus, configuration::repaired, records::ConnectorChange,
+    Connector, ConnectorStatus, Features, configuration::repaired, records::ConnectorChange,
 };
 use tributary_sdk::SourceType;
 
@@ -29,7 +29,7 @@ pub(crate) fn missing(connector: &Connector, source_type: &SourceType) -> Option
         false => repaired(&connector.configuration, &form),
     };
     let service_type = connector.service_type.is_none().then(|| source_type.service_type.to_owned());
-    let declared = declared(&source_type.features);
+    let declared = Features::declared(source_type.features);
     let features = match &connector.features {
         Some(features) if features.covers(&declared) => None,
         _ => Some(declared),

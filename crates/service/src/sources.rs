@@ -3,9 +3,9 @@
 use crate::{config::Config, failure::Failure};
 use serde_json::{Map, Value};
 use std::{path::PathBuf, sync::Arc};
-use tributary_protocol::{Connector, features::DeclaredFeatures};
+use tributary_protocol::Connector;
 use tributary_sdk::{
-    Features, Setup, Source, SourceOptions, SourceType, StopSignal, Values, rules::RuleProblem,
+    Setup, Source, SourceOptions, SourceType, StopSignal, Values, rules::RuleProblem,
 };
 
 /// The field with which people switch document-level security on; the same in all sources that
@@ -57,16 +57,6 @@ pub(crate) async fn check_advanced(
         ids: vec![tributary_protocol::filtering::ADVANCED_SNIPPET_ID.into()],
         messages,
     }])
-}
-
-/// What a source can do, as the record says it.
-pub(crate) fn declared(features: &Features) -> tributary_protocol::Features {
-    tributary_protocol::Features::declared(DeclaredFeatures {
-        document_level_security: features.document_level_security,
-        incremental_sync: features.incremental,
-        basic_rules: features.basic_rules,
-        advanced_rules: features.advanced_rules,
-    })
 }
 
 /// Whether document-level security is on: the source has it, and the user wants it.

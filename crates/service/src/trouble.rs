@@ -60,11 +60,9 @@ impl Trouble {
     /// Returns the reason to end the process, when there is one.
     pub(crate) async fn too_much(&self) -> String {
         let mut reasons = self.too_much.subscribe();
-        match reasons.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            // The sender lives in `self`.
-            Err(_) => std::future::pending().await,
-        }
+        // The sender lives in `self`, so this cannot fail.
+        let reason = reasons.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        reason.unwrap_or_default()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
 use std::time::Duration;
 use tributary_engine::{Counters, Verdict};
 use tributary_protocol::{
-    JobStatus,
+    JobStatus, SyncJob,
     records::{ConnectorChange, JobChange, RecordsError, RecordsErrorKind, SyncEnd},
 };
 
@@ -150,7 +150,11 @@ async fn write_records(
     claimed: &Claimed,
     end: &mut SyncEnd,
 ) -> Result<(), RecordsError> {
-    match write_job(context, claimed, end).await? {
+    let (job, written) = context
+        .persist(PATIENCE, || write_job(context, &claimed.job.id, end.clone()))
+        .await?;
+    *end = written;
+    match job {
         Job::Ended | Job::Gone => {}
         Job::NotOurs => {
             tracing::warn!(job = claimed.job.id, "somebody else ended the job, or took it over");
@@ -171,16 +175,16 @@ async fn write_records(
     Ok(())
 }
 
-/// Writes the end into the job's record. A cancel that came at the last moment counts.
+/// Writes the end into the job's record; the answer says what was written. A cancel that came at the
+/// last moment counts.
 async fn write_job(
     context: &Context,
-    claimed: &Claimed,
-    end: &mut SyncEnd,
-) -> Result<Job, RecordsError> {
-    let id = &claimed.job.id;
+    id: &str,
+    mut end: SyncEnd,
+) -> Result<(Job, SyncEnd), RecordsError> {
     for _ in 0..ATTEMPTS {
-        let Some(job) = context.persist(PATIENCE, || context.records.job(id)).await? else {
-            return Ok(Job::Gone);
+        let Some(job) = context.records.job(id).await? else {
+            return Ok((Job::Gone, end));
         };
         match job.record.status {
             JobStatus::Canceling => {
@@ -190,32 +194,34 @@ async fn write_job(
             JobStatus::InProgress
                 if job.record.worker_hostname.as_ref() == Some(&context.host.hostname) => {}
             // The answer to an earlier attempt was lost.
-            status if status == end.status && is_ours(&job.record, end) => return Ok(Job::Ended),
-            _ => return Ok(Job::NotOurs),
+            status if is_written(status, &job.record, &mut end) => return Ok((Job::Ended, end)),
+            _ => return Ok((Job::NotOurs, end)),
         }
         let change = JobChange::Ended(Box::new(end.clone()));
-        let written = context
-            .records
-            .change_job(id, &change, Some(job.seen))
-            .await;
-        match written {
-            Ok(()) => return Ok(Job::Ended),
-            Err(error) if error.kind == RecordsErrorKind::NotFound => return Ok(Job::Gone),
+        match context.records.change_job(id, &change, Some(job.seen)).await {
+            Ok(()) => return Ok((Job::Ended, end)),
+            Err(error) if error.kind == RecordsErrorKind::NotFound => {
+                return Ok((Job::Gone, end));
+            }
             Err(error) if error.kind == RecordsErrorKind::Conflict => {}
-            // Read first whether it was written.
-            Err(error) if error.kind == RecordsErrorKind::Unavailable => {}
             Err(error) => return Err(error),
         }
     }
-    let message = "the record changed again and again";
+    let message = format!("the record of job {id} changed again and again");
     Err(RecordsError::new(RecordsErrorKind::Conflict, message))
 }
 
-fn is_ours(job: &tributary_protocol::SyncJob, end: &SyncEnd) -> bool {
-    match end.status {
-        JobStatus::Suspended => true,
-        _ => job
-            .completed_at
-            .is_some_and(|at| at.timestamp_millis() == end.at.timestamp_millis()),
+/// Whether the end is in the record already; a cancel that was written for us counts too.
+fn is_written(status: JobStatus, job: &SyncJob, end: &mut SyncEnd) -> bool {
+    let at = end.at.timestamp_millis();
+    let same_time = job.completed_at.is_some_and(|time| time.timestamp_millis() == at);
+    match status {
+        JobStatus::Suspended => end.status == JobStatus::Suspended,
+        JobStatus::Canceled if same_time => {
+            end.status = JobStatus::Canceled;
+            end.error = None;
+            true
+        }
+        status => status == end.status && same_time,
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tributary_engine::{Job, Outcome, Reporter, Target, TargetErrorKind};
 use tributary_protocol::JobType;
-use tributary_sdk::{JobKind, Run, Source, SourceType, StopSignal};
+use tributary_sdk::{JobKind, Run, SourceType, StopSignal};
 
 /// How long the index may be out of reach before the engine has begun.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -60,18 +60,12 @@ async fn prepare(
     let (connector, record) = (&claimed.connector, &claimed.job);
     let source_type = source_type(context, claimed)?;
     let kind = kind(source_type, record.job_type)?;
-    let missing = source_type.missing_keys(&connector.configuration);
-    if !missing.is_empty() {
-        return Err(Failure::invalid_config(format!(
-            "the configuration of the connector lacks {}; the service adds it within a minute, \
-             then set a value and sync again",
-            missing.join(", ")
-        )));
-    }
     let room = context.host.files.room(&format!("sync-{}", record.id)).await;
     let room = room.map_err(|error| {
         Failure::new("DiskError", format!("no room for temporary files: {error}"))
     })?;
+    // Fields that the record lacks read as they begin in a new form: the check of the connector is about
+    // to write just that.
     let source = sources::build(
         &context.config,
         source_type,

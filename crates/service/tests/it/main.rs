@@ -1,0 +1,21 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub
+)]
+//! The service over records, indices and data sources in memory, in virtual time.
+
+mod records;
+mod source;
+mod world;
+
+mod cleanup;
+mod conflicts;
+mod connectors;
+mod jobs;
+mod metrics_page;
+mod outages;
+mod schedules;
+mod start;
