@@ -1,1 +1,242 @@
-//! Placeholder.
+//! A small embedded store with Elasticsearch's interface, for trying Tributary out and for fast tests.
+//!
+//! It runs inside the process that starts it, keeps documents durably in one file, finds their words with a
+//! full-text index, and knows the connector protocol. What it does not know it refuses with status 501.
+//! `docs/store.md` says what it is and what it is not. For production use Elasticsearch or OpenSearch.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod bulk;
+mod connectors;
+mod dates;
+mod documents;
+mod engine;
+mod errors;
+mod http;
+mod indices;
+mod mapping;
+mod pipeline;
+mod router;
+mod schema;
+mod search;
+mod select;
+mod storage;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::engine::Engine;
+use crate::http::Shared;
+
+/// Time between two looks for documents that the full-text index has not seen.
+const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
+/// How long open requests may take when the store stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a store needs to start.
+#[derive(Clone)]
+pub struct StoreConfig {
+    /// Where everything is kept. Made if it is not there. Only one store may use a folder at a time.
+    pub folder: PathBuf,
+    /// The address to listen on. Port 0 takes a free port, see [`Store::address`].
+    pub listen: SocketAddr,
+    /// The password of the user `elastic`. `None`: nobody is asked for credentials.
+    pub password: Option<String>,
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("StoreConfig");
+        shown
+            .field("folder", &self.folder)
+            .field("listen", &self.listen);
+        shown
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .finish()
+    }
+}
+
+/// Why a store does not start or does not stop cleanly.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another program listens there.
+    #[error("the store cannot listen on {0}: port {port} is already in use; choose another port, or stop the program that uses it", port = .0.port())]
+    PortInUse(SocketAddr),
+    /// The address cannot be listened on for another reason.
+    #[error("the store cannot listen on {address}: {source}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// Another store, in this or another process, has the folder open.
+    #[error(
+        "the folder {0} is in use by another store; stop that one first, or choose another folder"
+    )]
+    FolderInUse(PathBuf),
+    /// The folder or the file in it cannot be used.
+    #[error("the store cannot use the folder {folder}: {reason}")]
+    Folder {
+        /// The folder that was asked for.
+        folder: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A task of the store ended in an unexpected way.
+    #[error("the store failed: {0}")]
+    Internal(String),
+}
+
+/// A running store. Dropping it stops it as well, without waiting for open requests of clients; no acknowledged
+/// write is lost either way.
+pub struct Store {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<std::io::Result<()>>,
+    catching_up: JoinHandle<()>,
+}
+
+impl Store {
+    /// Opens the folder and listens. When this returns, requests are served.
+    ///
+    /// # Errors
+    /// The port or the folder is in use, or cannot be used.
+    pub async fn start(config: StoreConfig) -> Result<Store, StoreError> {
+        let StoreConfig {
+            folder,
+            listen,
+            password,
+        } = config;
+        let opening = tokio::task::spawn_blocking(move || open(&folder));
+        let engine = opening
+            .await
+            .map_err(|error| StoreError::Internal(error.to_string()))??;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|source| match source.kind() {
+                std::io::ErrorKind::AddrInUse => StoreError::PortInUse(listen),
+                _ => StoreError::Listen {
+                    address: listen,
+                    source,
+                },
+            })?;
+        let address = listener.local_addr().map_err(|source| StoreError::Listen {
+            address: listen,
+            source,
+        })?;
+        let shared = Arc::new(Shared {
+            engine: RwLock::new(Some(engine)),
+            password,
+        });
+        let router = axum::Router::new()
+            .fallback(http::serve)
+            .with_state(shared.clone());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let until_stopped = async move {
+            // A sender that is gone means the same as one that speaks.
+            let _ = stopped.await;
+        };
+        let server = axum::serve(listener, router).with_graceful_shutdown(until_stopped);
+        let server = tokio::spawn(async move { server.await });
+        let catching_up = tokio::spawn(catch_up(shared.clone()));
+        tracing::info!(%address, "the store is listening");
+        Ok(Store {
+            address,
+            shared,
+            stop: Some(stop),
+            server,
+            catching_up,
+        })
+    }
+
+    /// The address that the store listens on, with the real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as `http://host:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops listening, lets open requests end within five seconds, and closes the folder. The folder is free when
+    /// this returns.
+    ///
+    /// # Errors
+    /// The server ended with an error.
+    pub async fn stop(mut self) -> Result<(), StoreError> {
+        drop(self.stop.take());
+        let ended = tokio::time::timeout(STOP_PATIENCE, &mut self.server).await;
+        let result = match ended {
+            Ok(Ok(Err(error))) => Err(StoreError::Internal(error.to_string())),
+            Ok(Err(error)) => Err(StoreError::Internal(error.to_string())),
+            _ => Ok(()),
+        };
+        let closing = tokio::task::spawn_blocking(move || drop(self));
+        closing
+            .await
+            .map_err(|error| StoreError::Internal(error.to_string()))?;
+        result
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.catching_up.abort();
+        let _ = self.shared.with(|engine| {
+            engine.close();
+            Ok(())
+        });
+        // Waits for requests that are being worked on; the file is closed when this is done.
+        drop(
+            self.shared
+                .engine
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+}
+
+fn open(folder: &Path) -> Result<Engine, StoreError> {
+    let unusable = |reason: String| StoreError::Folder {
+        folder: folder.to_owned(),
+        reason,
+    };
+    std::fs::create_dir_all(folder).map_err(|error| unusable(error.to_string()))?;
+    // What is kept here may be confidential.
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(folder, private).map_err(|error| unusable(error.to_string()))?;
+    Engine::open(folder).map_err(|error| match error {
+        redb::Error::DatabaseAlreadyOpen => StoreError::FolderInUse(folder.to_owned()),
+        error => unusable(error.to_string()),
+    })
+}
+
+/// Brings the full-text indices up to date in the background.
+async fn catch_up(shared: Arc<Shared>) {
+    let mut ticks = tokio::time::interval(CATCH_UP_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let shared = shared.clone();
+        let done = tokio::task::spawn_blocking(move || shared.with(Engine::catch_up)).await;
+        if let Ok(Err(problem)) = done
+            && problem.status == 500
+        {
+            tracing::warn!(
+                reason = problem.reason,
+                "the full-text index could not be brought up to date"
+            );
+        }
+    }
+}

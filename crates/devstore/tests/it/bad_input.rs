@@ -1,0 +1,237 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::harness::start;
+
+#[tokio::test]
+async fn garbled_bodies_are_the_clients_mistake() {
+    let server = start().await;
+    server
+        .ok(
+            "PUT",
+            "/m/_doc/1",
+            json!({"n": 1, "d": "2024-01-01", "t": "x"}),
+        )
+        .await;
+    server
+        .ok(
+            "PUT",
+            "/_connector/c",
+            json!({"index_name": "m", "service_type": "dir"}),
+        )
+        .await;
+    for (method, path) in [
+        ("PUT", "/new"),
+        ("PUT", "/m/_mapping"),
+        ("PUT", "/m/_doc/1"),
+        ("PUT", "/m/_create/2"),
+        ("POST", "/m/_update/1"),
+        ("POST", "/m/_search"),
+        ("POST", "/m/_count"),
+        ("POST", "/m/_delete_by_query"),
+        ("POST", "/_mget"),
+        ("DELETE", "/_pit"),
+        ("POST", "/_security/api_key"),
+        ("PUT", "/_connector/c"),
+        ("PUT", "/_connector/c/_status"),
+        ("POST", "/_connector/_sync_job"),
+    ] {
+        for body in [
+            "{",
+            "[]",
+            "5",
+            "\"x\"",
+            "{\"a\":}",
+            "{}}",
+            "\u{feff}{}",
+            "{\"a\": 1e999}",
+        ] {
+            let (status, answer) = server.raw(method, path, body).await;
+            assert_eq!(status, 400, "{method} {path} {body}: {answer}");
+            assert!(answer["error"]["reason"].is_string());
+        }
+    }
+    let request = server
+        .request("PUT", "/m/_doc/1")
+        .header("content-type", "application/json")
+        .body(vec![b'"', 0xff, b'"']);
+    assert_eq!(request.send().await.unwrap().status(), 400);
+    let deep = "[".repeat(100_000);
+    assert_eq!(
+        server
+            .raw("PUT", "/m/_doc/1", &format!("{{\"a\":{deep}"))
+            .await
+            .0,
+        400
+    );
+    server.refused(400, "GET", "/m//_search", Value::Null).await;
+}
+
+#[tokio::test]
+async fn wrong_queries_are_refused_and_named() {
+    let server = start().await;
+    server
+        .ok(
+            "PUT",
+            "/m/_doc/1",
+            json!({"n": 1, "d": "2024-01-01", "t": "x"}),
+        )
+        .await;
+    let many: Vec<usize> = (0..65_537).collect();
+    for (query, named) in [
+        (json!({"nonsense": {}}), "nonsense"),
+        (json!({}), "query"),
+        (json!({"term": {"n": 1}, "match": {"t": "x"}}), "query"),
+        (json!({"term": 5}), "term"),
+        (json!({"term": {"n": [1]}}), "n"),
+        (json!({"term": {"n": "abc"}}), "n"),
+        (json!({"term": {"n": {"valu": 1}}}), "valu"),
+        (json!({"terms": {"n": 1}}), "terms"),
+        (json!({"terms": {"n": [1, "x"]}}), "n"),
+        (json!({"terms": {"n": many}}), "65536"),
+        (json!({"match": {"t": {}}}), "query"),
+        (
+            json!({"match": {"t": {"query": "x", "operator": "xor"}}}),
+            "operator",
+        ),
+        (
+            json!({"match": {"t": {"query": "x", "minimum_should_match": "many"}}}),
+            "minimum_should_match",
+        ),
+        (json!({"match": {"n": "abc"}}), "n"),
+        (json!({"range": {"n": {"gte": "abc"}}}), "n"),
+        (json!({"range": {"n": {"above": 1}}}), "above"),
+        (json!({"range": {"n": 5}}), "range"),
+        (json!({"range": {"d": {"gte": "soon"}}}), "d"),
+        (
+            json!({"range": {"d": {"gte": "now-99999999999999999999y"}}}),
+            "d",
+        ),
+        (json!({"range": {"d": {"gte": "now+9999999y"}}}), "d"),
+        (json!({"exists": {}}), "field"),
+        (json!({"ids": {"values": 5}}), "values"),
+        (json!({"bool": {"must": 5}}), "must"),
+        (json!({"bool": {"mus": []}}), "mus"),
+        (json!({"bool": {"must": [{"nonsense": 1}]}}), "nonsense"),
+        (json!({"match_all": {"boost": -1}}), "boost"),
+        (json!({"query_string": {"query": "(a"}}), "parenthesis"),
+        (json!({"query_string": {"query": "\"a"}}), "quotation"),
+        (json!({"constant_score": {}}), "filter"),
+    ] {
+        for path in ["/m/_search", "/m/_count", "/nothing-*/_search"] {
+            let values = matches!(named, "n" | "d" | "minimum_should_match");
+            if path.contains('*') && values {
+                continue;
+            }
+            let (_, reason) = server
+                .refused(400, "POST", path, json!({"query": query}))
+                .await;
+            assert!(reason.contains(named), "{query}: {reason}");
+        }
+    }
+    for query in [
+        json!({"fuzzy": {"t": "x"}}),
+        json!({"knn": {}}),
+        json!({"match": {"t": {"query": "x", "fuzziness": "AUTO"}}}),
+        json!({"nested": {}}),
+    ] {
+        let (_, reason) = server
+            .refused(501, "POST", "/m/_search", json!({"query": query}))
+            .await;
+        assert!(reason.contains("docs/store.md"), "{reason}");
+    }
+    for body in [
+        json!({"aggs": {}}),
+        json!({"knn": {}}),
+        json!({"fields": ["a"]}),
+    ] {
+        server.refused(501, "POST", "/m/_search", body).await;
+    }
+    for body in [
+        json!({"querie": {}}),
+        json!({"query": []}),
+        json!({"highlight": 5}),
+        json!({"_source": 5}),
+        json!({"sort": 5}),
+        json!({"sort": [[]]}),
+        json!({"slice": {}}),
+        json!({"pit": {}}),
+        json!({"track_total_hits": "many"}),
+        json!({"min_score": "x"}),
+    ] {
+        server.refused(400, "POST", "/m/_search", body).await;
+    }
+    server
+        .refused(400, "GET", "/m/_search?size=many", Value::Null)
+        .await;
+    server
+        .refused(400, "GET", "/m/_search?size=-1", Value::Null)
+        .await;
+    server
+        .refused(400, "GET", "/m/_search?pretty=perhaps", Value::Null)
+        .await;
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from),
+        Just(json!("now-1d")),
+    ];
+    let key = prop_oneof![
+        Just("n"),
+        Just("t"),
+        Just("query"),
+        Just("value"),
+        Just("field"),
+        Just("must"),
+        Just("values"),
+        Just("gte"),
+        Just("boost"),
+        Just("fields")
+    ];
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((key.clone().prop_map(str::to_owned), inner), 0..4)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #[test]
+    fn no_query_breaks_the_store(bodies in proptest::collection::vec((0..12_usize, any_json(), "[a-z*:+\\-|()\" é京]{0,20}"), 20)) {
+        let names = ["match", "term", "terms", "range", "bool", "exists", "ids", "prefix", "wildcard", "multi_match", "match_phrase", "constant_score"];
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let server = start().await;
+            server.ok("PUT", "/m/_doc/1", json!({"n": 1, "t": "some text 京"})).await;
+            for (name, body, text) in &bodies {
+                let name = names[*name];
+                for query in [json!({name: body}), json!({name: {"t": body}}), json!({"query_string": {"query": text}}), json!({"simple_query_string": {"query": text}})] {
+                    let (status, answer) = server.raw("POST", "/m/_search", &json!({"query": query, "highlight": {"fields": {"*": {"fragment_size": 20}}}}).to_string()).await;
+                    assert!(matches!(status, 200 | 400 | 501), "{query}: {status} {answer}");
+                }
+                let (status, answer) = server.raw("POST", "/m/_search", &json!({"sort": body}).to_string()).await;
+                assert!(matches!(status, 200 | 400 | 501), "{body}: {status} {answer}");
+            }
+        });
+    }
+
+    #[test]
+    fn any_document_is_taken_or_refused(documents in proptest::collection::vec(any_json(), 20)) {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let server = start().await;
+            for document in &documents {
+                let (status, answer) = server.raw("POST", "/m/_doc?pipeline=search-default-ingestion", &document.to_string()).await;
+                assert!(matches!(status, 201 | 400), "{document}: {status} {answer}");
+            }
+            server.raw("POST", "/m/_search", &json!({"query": {"query_string": {"query": "a"}}}).to_string()).await;
+            assert_eq!(server.raw("GET", "/", "").await.0, 200);
+        });
+    }
+}

@@ -1,0 +1,208 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, start};
+
+async fn numbers(count: usize) -> Server {
+    let server = start().await;
+    let lines: Vec<Value> = (0..count)
+        .flat_map(|n| {
+            [
+                json!({"index": {"_id": format!("{n:05}")}}),
+                json!({"n": n, "even": n % 2 == 0, "text": "all"}),
+            ]
+        })
+        .collect();
+    server.bulk("/m/_bulk", &lines).await;
+    server
+}
+
+async fn open(server: &Server) -> String {
+    let answer = server
+        .ok("POST", "/m/_pit?keep_alive=1m", Value::Null)
+        .await;
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+/// Reads all pages of a search and returns the hits.
+async fn read(server: &Server, mut body: Value) -> Vec<Value> {
+    let mut hits = Vec::new();
+    loop {
+        let answer = server.ok("POST", "/_search", body.clone()).await;
+        assert_eq!(answer["pit_id"], body["pit"]["id"]);
+        let page = answer["hits"]["hits"].as_array().unwrap().clone();
+        let Some(last) = page.last() else { return hits };
+        body["search_after"] = last["sort"].clone();
+        hits.extend(page);
+    }
+}
+
+#[tokio::test]
+async fn a_scan_of_ids_is_stable_while_writes_go_on() {
+    let server = numbers(2500).await;
+    let id = open(&server).await;
+    let body = json!({"pit": {"id": id, "keep_alive": "1m"}, "size": 1000, "_source": false, "sort": ["_shard_doc"], "seq_no_primary_term": true, "track_total_hits": false});
+    let first = server.ok("POST", "/_search", body.clone()).await;
+    assert!(first["hits"].get("total").is_none());
+    for n in 0..500 {
+        let (old, new) = (format!("/m/_doc/{:05}", n * 5), format!("/m/_doc/new{n}"));
+        if n % 100 == 0 {
+            server.ok("DELETE", &old, Value::Null).await;
+            server.ok("PUT", &new, json!({"n": -1})).await;
+            server
+                .ok(
+                    "PUT",
+                    &format!("/m/_doc/{:05}", n * 5 + 1),
+                    json!({"n": -2}),
+                )
+                .await;
+        }
+    }
+    let hits = read(&server, body).await;
+    assert_eq!(hits.len(), 2500);
+    let ids: BTreeSet<&str> = hits
+        .iter()
+        .map(|hit| hit["_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 2500);
+    assert!(ids.iter().all(|id| !id.starts_with("new")));
+    assert!(
+        hits.iter()
+            .all(|hit| hit["_seq_no"].as_u64().unwrap() < 2500
+                && hit["_primary_term"] == 1
+                && hit.get("_source").is_none())
+    );
+    let again = open(&server).await;
+    let hits = read(
+        &server,
+        json!({"pit": {"id": again}, "size": 1000, "_source": false, "sort": ["_shard_doc"]}),
+    )
+    .await;
+    assert_eq!(hits.len(), 2500);
+    assert!(hits.iter().any(|hit| hit["_id"] == "new0"));
+}
+
+#[tokio::test]
+async fn slices_share_a_scan_without_overlap() {
+    let server = numbers(1000).await;
+    let id = open(&server).await;
+    let mut seen = BTreeSet::new();
+    for slice in 0..3 {
+        for track in [json!(false), json!(true)] {
+            let body = json!({"pit": {"id": id}, "size": 100, "slice": {"id": slice, "max": 3}, "sort": [{"_shard_doc": "asc"}], "track_total_hits": track});
+            let hits = read(&server, body.clone()).await;
+            assert!(hits.len() > 200);
+            if track == true {
+                let total =
+                    server.ok("POST", "/_search", body).await["hits"]["total"]["value"].clone();
+                assert_eq!(total, hits.len());
+                for hit in hits {
+                    assert!(seen.insert(hit["_id"].as_str().unwrap().to_owned()));
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), 1000);
+    for slice in [
+        json!({"id": 3, "max": 3}),
+        json!({"id": 0, "max": 1}),
+        json!({"id": -1, "max": 3}),
+        json!({"id": 0}),
+        json!(5),
+    ] {
+        server
+            .refused(
+                400,
+                "POST",
+                "/_search",
+                json!({"pit": {"id": id}, "slice": slice}),
+            )
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_point_can_be_queried_and_sorted() {
+    let server = numbers(300).await;
+    let id = open(&server).await;
+    server
+        .ok(
+            "PUT",
+            "/m/_doc/late",
+            json!({"n": 1, "even": true, "text": "all"}),
+        )
+        .await;
+    let body = json!({"pit": {"id": id}, "size": 50, "query": {"term": {"even": true}}, "sort": [{"n": "desc"}]});
+    let hits = read(&server, body).await;
+    assert_eq!(hits.len(), 150);
+    assert_eq!(hits[0]["_source"]["n"], 298);
+    assert_eq!(
+        hits[0]["sort"].as_array().unwrap().len(),
+        2,
+        "the tie-breaker is part of the sort values"
+    );
+    let body =
+        json!({"pit": {"id": id}, "query": {"match": {"text": "all"}}, "track_total_hits": true});
+    assert_eq!(
+        server.ok("POST", "/_search", body).await["hits"]["total"]["value"],
+        300
+    );
+}
+
+#[tokio::test]
+async fn a_closed_point_is_gone() {
+    let server = numbers(3).await;
+    let id = open(&server).await;
+    assert_eq!(
+        server.ok("DELETE", "/_pit", json!({"id": id})).await,
+        json!({"succeeded": true, "num_freed": 1})
+    );
+    assert_eq!(
+        server
+            .raw("DELETE", "/_pit", &json!({"id": id}).to_string())
+            .await,
+        (404, json!({"succeeded": true, "num_freed": 0}))
+    );
+    let (kind, _) = server
+        .refused(404, "POST", "/_search", json!({"pit": {"id": id}}))
+        .await;
+    assert_eq!(kind, "search_context_missing_exception");
+    server.refused(400, "DELETE", "/_pit", json!({})).await;
+    server.refused(400, "POST", "/m/_pit", Value::Null).await;
+    for time in ["x", "5", "-1m", "99999999999999999999d", "25h"] {
+        server
+            .refused(
+                400,
+                "POST",
+                &format!("/m/_pit?keep_alive={time}"),
+                Value::Null,
+            )
+            .await;
+    }
+    server
+        .refused(404, "POST", "/absent/_pit?keep_alive=1m", Value::Null)
+        .await;
+    let brief = server
+        .ok("POST", "/m/_pit?keep_alive=0s", Value::Null)
+        .await["id"]
+        .clone();
+    server
+        .refused(404, "POST", "/_search", json!({"pit": {"id": brief}}))
+        .await;
+    let open = open(&server).await;
+    server
+        .refused(400, "POST", "/m/_search", json!({"pit": {"id": open}}))
+        .await;
+}
+
+#[tokio::test]
+async fn the_number_of_points_is_limited() {
+    let server = numbers(1).await;
+    for _ in 0..100 {
+        open(&server).await;
+    }
+    server
+        .refused(429, "POST", "/m/_pit?keep_alive=1m", Value::Null)
+        .await;
+}
