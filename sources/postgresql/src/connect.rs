@@ -222,3 +222,30 @@ impl Drop for Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tributary_sdk::Secret;
+
+    #[test]
+    fn addresses_are_taken_with_and_without_brackets() {
+        for (host, place) in [
+            ("[2001:db8::1]", "[2001:db8::1]:5432"),
+            ("::1", "[::1]:5432"),
+            ("db1.example", "db1.example:5432"),
+            ("/run/postgresql", "/run/postgresql:5432"),
+        ] {
+            let server = Server::new(Login {
+                host: host.into(),
+                port: 5432,
+                username: "u".into(),
+                password: Secret::new("p"),
+                database: "d".into(),
+                authority: None,
+                attempts: 1,
+            });
+            assert_eq!(server.place().to_string(), place);
+        }
+    }
+}

@@ -325,3 +325,38 @@ async fn other_encodings_are_read() {
         assert_eq!(walked.ids(), [format!("{database}_public_t_{id}")]);
     }
 }
+
+#[tokio::test]
+async fn many_values_agree_with_the_servers_own_text() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, n numeric, n_text text, i interval, i_text text,
+            ts timestamptz, ts_text text, f float8, f_text text, b varbit, b_text text);
+        SELECT setseed(0.42);
+        INSERT INTO t SELECT id, n, n::text, i, i::text,
+            ts, to_char(ts AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), f, f::text, b, b::text
+        FROM (SELECT id,
+            round((random() * 2 - 1)::numeric * power(10::numeric, (random() * 40)::int - 10), (random() * 20)::int) AS n,
+            make_interval(years => (random() * 6 - 3)::int, months => (random() * 30 - 15)::int,
+                days => (random() * 6 - 3)::int, secs => (random() * 2 - 1) * power(10, (random() * 7)::int - 2)) AS i,
+            '0001-01-01 00:00+00'::timestamptz + random() * interval '9998 years'
+                + CASE WHEN random() < 0.2 THEN interval '1 microsecond' ELSE interval '0' END AS ts,
+            (random() * 2 - 1) * power(10::float8, (random() * 600)::int - 300) AS f,
+            substr(((random() * 2147483647)::int::bit(32))::text, 1, (random() * 32)::int)::varbit AS b
+        FROM generate_series(1, 5000) AS id) AS s";
+    let configured = Configured::new(schema("many", sql).await, "many");
+    let walked = configured.option("exact_numeric", true).walk().await;
+    assert_eq!((gaps(&walked), walked.documents.len()), (vec![], 5_000));
+    for document in &walked.documents {
+        let fields = fields(document);
+        let field = |name: &str| fields[&format!("many_t_{name}")].trim_matches('"');
+        assert_eq!(field("n"), field("n_text"));
+        assert_eq!(field("i"), field("i_text"));
+        let whole = field("ts_text")
+            .strip_suffix(".000000")
+            .unwrap_or(field("ts_text"));
+        assert_eq!(field("ts"), format!("{whole}+00:00"));
+        let [double, expected] =
+            [field("f"), field("f_text")].map(|text| text.parse::<f64>().unwrap());
+        assert_eq!(double.to_bits(), expected.to_bits());
+        assert_eq!(field("b").replace(' ', ""), field("b_text"));
+    }
+}
