@@ -7,7 +7,7 @@ use crate::{
     content::{self, Fetched, Wanted},
     job::Job,
     roll::{Fate, IdHash},
-    run::{MOST_ANNOUNCED_DELETIONS, Run},
+    run::Run,
     sender::{Entry, Purpose},
 };
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Run {
     ) -> Result<(), Halt> {
         match item {
             Item::Upsert(document, permit) if self.kind == JobKind::AccessControl => {
-                self.identity(*document, permit, job, books)
+                self.identity(origin, *document, permit, job, books)
             }
             Item::Upsert(document, permit) => {
                 if let Some(unit) = origin {
@@ -62,12 +62,13 @@ impl Run {
             }
             Item::Delete(id) => {
                 if let Some(unit) = origin {
-                    self.announce_deletion(unit, id);
+                    let id = index_id(&id).unwrap_or(id);
+                    self.claims.gone(&unit, self.hasher.hash(&id), id);
                 }
                 Ok(())
             }
             Item::Access(id, access) => {
-                self.change_access(id, &access, books);
+                self.change_access(origin, id, &access, books);
                 Ok(())
             }
             Item::Unit(unit) => {
@@ -77,6 +78,7 @@ impl Run {
             Item::Gap(scope, error) => books.gap(scope, error),
             Item::Skip(id, why) => {
                 let (id, hash) = self.named(id, books);
+                self.alive(origin, hash);
                 books.counters.skipped += 1;
                 books.odd(&id, "read", why);
                 books.seen(hash, Fate::Seen);
@@ -90,6 +92,7 @@ impl Run {
 
     fn identity(
         &mut self,
+        origin: Origin,
         document: Document,
         permit: Permit,
         job: &Job,
@@ -97,6 +100,7 @@ impl Run {
     ) -> Result<(), Halt> {
         books.counters.extracted += 1;
         let (id, hash) = self.named(document.id.clone(), books);
+        self.alive(origin, hash);
         let now = job.clock.utc();
         let Some(operation) = self.assembler.identity(id.clone(), document, now) else {
             let error = Error::internal("the source wrote a person that is not JSON");
@@ -137,12 +141,11 @@ impl Run {
             return;
         }
         let (id, hash) = self.named(document.id, books);
-        if !self.claim(unit, hash, job) {
+        if !self.claims.claim(unit, hash) {
             books.counters.duplicates += 1;
             books.seen(hash, Fate::Seen);
             return;
         }
-        self.announced.remove(&hash);
         if let Access::Unreadable(why) = &document.access {
             books.counters.unreadable_access += 1;
             books.odd(&id, "read", format!("written for nobody: {why}"));
@@ -189,21 +192,6 @@ impl Run {
         self.sender.admit(entry, books);
     }
 
-    /// A document that two units emit belongs to the first. Where ids name their scope nobody has to
-    /// look; nor is everything remembered in a very large run: there the later one counts.
-    fn claim(&mut self, unit: &Arc<UnitKey>, hash: IdHash, job: &Job) -> bool {
-        if self.promises.ids_stay {
-            return true;
-        }
-        if let Some(owner) = self.claims.get(&hash) {
-            return owner == unit;
-        }
-        if self.claims.len() < job.settings.ids_in_memory {
-            self.claims.insert(hash, Arc::clone(unit));
-        }
-        true
-    }
-
     pub(crate) fn begin_errand(&mut self, errand: Errand, books: &mut Books) {
         if let Some(errand) = self.sender.reserve(errand.hash, errand, books) {
             self.errands.push_back(errand);
@@ -244,27 +232,15 @@ impl Run {
         Ok(())
     }
 
-    /// Deletions are carried out at the end, and not if another unit has the document.
-    fn announce_deletion(&mut self, unit: Arc<UnitKey>, id: DocId) {
-        let id = index_id(&id).unwrap_or(id);
-        let hash = self.hasher.hash(&id);
-        if self.announced.len() >= MOST_ANNOUNCED_DELETIONS {
-            self.forgotten_deletions += 1;
-            return;
+    fn alive(&mut self, origin: Origin, hash: IdHash) {
+        if let Some(unit) = origin {
+            self.claims.alive(&unit, hash);
         }
-        match self.claims.get(&hash) {
-            Some(owner) if *owner != unit => return,
-            Some(_) => {
-                self.claims.remove(&hash);
-            }
-            None => {}
-        }
-        self.announced.insert(hash, id);
     }
 
-    fn change_access(&mut self, id: DocId, access: &Access, books: &mut Books) {
+    fn change_access(&mut self, origin: Origin, id: DocId, access: &Access, books: &mut Books) {
         let (id, hash) = self.named(id, books);
-        self.announced.remove(&hash);
+        self.alive(origin, hash);
         books.counters.extracted += 1;
         let operation = self.assembler.access(id, access);
         let entry = Entry::new(hash, operation, Purpose::Access, [None, None]);

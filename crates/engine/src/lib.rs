@@ -7,6 +7,7 @@
 
 mod assemble;
 mod books;
+mod claims;
 pub mod clock;
 mod content;
 mod intake;

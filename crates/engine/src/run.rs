@@ -3,11 +3,12 @@
 use crate::{
     assemble::Assembler,
     books::{Books, Halt},
+    claims::Claims,
     content::Fetched,
     intake::{Errand, fetch_errand},
     job::{Job, Outcome, Reporter, Verdict},
     policy::{self, RequestConsequence},
-    roll::{IdHash, IdHasher, Roll},
+    roll::{IdHasher, Roll},
     sender::{Pending, Sender},
     target::TargetError,
 };
@@ -23,7 +24,7 @@ use tokio::{
     task::JoinSet,
 };
 use tributary_sdk::{
-    Cursor, DocId, End, Error, JobKind, Mode, Promises, Result as SourceResult, Scope, Session,
+    Cursor, End, Error, JobKind, Mode, Promises, Result as SourceResult, Scope, Session,
     StopSignal, Unit, UnitKey, UnitSink,
     emitter::{Budget, Emitter, Item, Origin},
 };
@@ -36,9 +37,6 @@ const TICK: Duration = Duration::from_millis(100);
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// Walks at once, whatever a source promises.
 const MOST_WALKS: usize = 32;
-/// Deletions that a feed announces are kept in memory until the end; more of them than this are left
-/// to the next full sync.
-pub(crate) const MOST_ANNOUNCED_DELETIONS: usize = 100_000;
 
 /// Does one job. Always comes back with what was done, however it ended.
 pub async fn run(job: Job) -> Outcome {
@@ -113,11 +111,7 @@ pub(crate) struct Run {
     /// Files waiting to be read, and files being read.
     pub(crate) errands: VecDeque<Errand>,
     pub(crate) fetching: JoinSet<(Errand, Fetched)>,
-    /// Which unit emitted a document first; empty where ids name their scope.
-    pub(crate) claims: HashMap<IdHash, Arc<UnitKey>>,
-    /// Deletions that the source announced.
-    pub(crate) announced: HashMap<IdHash, DocId>,
-    pub(crate) forgotten_deletions: u64,
+    pub(crate) claims: Claims,
     stop: StopSignal,
 }
 
@@ -126,13 +120,14 @@ impl Run {
     async fn open(job: &Job) -> Result<Self, Halt> {
         patiently(job, || job.target.prepare(job.run.access)).await?;
         let session: Arc<dyn Session> = job.source.open(&job.run).await?.into();
+        let promises = session.promises();
         let settings = &job.settings;
         let now = job.clock.utc();
         let stamp = now.format("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string();
         let random = RandomState::new();
         let key = u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2));
         Ok(Self {
-            promises: session.promises(),
+            promises,
             session,
             kind: job.run.kind,
             budget: Arc::new(Budget::new(settings.document_pool, settings.content_pool)),
@@ -146,9 +141,7 @@ impl Run {
             tasks: JoinSet::new(),
             errands: VecDeque::new(),
             fetching: JoinSet::new(),
-            claims: HashMap::new(),
-            announced: HashMap::new(),
-            forgotten_deletions: 0,
+            claims: Claims::new(promises.ids_stay, settings.ids_in_memory),
             stop: job.stop.clone(),
         })
     }

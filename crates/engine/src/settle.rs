@@ -9,7 +9,7 @@ use crate::{
     job::{Counters, Job},
     log::LogWriter,
     policy::{Consequence, consequence},
-    roll::{ClosedRoll, Roll},
+    roll::{ClosedRoll, Partition, Roll},
     run::{Run, Tick, patiently},
     sender::{Entry, Purpose},
     target::{Action, Operation, Scanned, TargetError},
@@ -65,10 +65,10 @@ impl Run {
         books.counters.extracted = count.distinct + books.counters.filtered;
         books.counters.indexed = count.indexed;
         books.counters.failed = count.failed.saturating_sub(books.counters.too_large);
-        if self.forgotten_deletions > 0 {
+        if self.claims.forgotten() > 0 {
             let message = format!(
                 "{} deletions more than fit into memory were announced at once; the next full sync carries them out",
-                self.forgotten_deletions
+                self.claims.forgotten()
             );
             books.gap(Scope::root(), Error::new(ErrorKind::Unsupported, message))?;
         }
@@ -90,8 +90,10 @@ impl Run {
         books: &mut Books,
         progress: &watch::Sender<Counters>,
     ) -> Result<(), Halt> {
-        let known: Vec<DocId> = mem::take(&mut self.announced).into_values().collect();
-        let may_hide = !self.promises.ids_stay && books.gap_count > 0;
+        let known = self.claims.take_announced();
+        // Whether the document may be in a unit that was not read, or that nobody remembers.
+        let may_hide =
+            !self.promises.ids_stay && (books.gap_count > 0 || self.claims.is_incomplete());
         for ids in known.chunks(CONFIRM_BATCH) {
             let stored = patiently(job, || job.target.stored(ids)).await?;
             let rows: Vec<_> = ids
@@ -162,7 +164,7 @@ impl Run {
             while let Some(page) = scan.next().await? {
                 scanned += page.len() as u64;
                 for row in page {
-                    if !met.contains(self.hasher.hash(&row.id)) {
+                    if self.is_stranger(met, &row) {
                         log.push(&row).await?;
                     }
                 }
@@ -186,13 +188,20 @@ impl Run {
             let met = roll.load(part).await?;
             let mut rows = writer.close().await?;
             while let Some(row) = rows.next().await? {
-                if !met.contains(self.hasher.hash(&row.id)) {
+                if self.is_stranger(&met, &row) {
                     log.push(&row).await?;
                 }
             }
             rows.remove().await?;
         }
         Ok(Strangers { log, scanned })
+    }
+
+    /// Whether this run did not meet a document, nor decide about it because it was told gone: then the
+    /// source was asked, or somebody wrote it since.
+    fn is_stranger(&self, met: &Partition, row: &Scanned) -> bool {
+        let hash = self.hasher.hash(&row.id);
+        !met.contains(hash) && !self.claims.is_decided(hash)
     }
 
     /// Deletes strangers: at once in a snapshot, otherwise those that the source confirms as gone.

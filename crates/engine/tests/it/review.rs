@@ -2,10 +2,30 @@
 
 use crate::world::*;
 use serde_json::json;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use tributary_sdk::{Access, JobKind, Listing, Presence, Promises};
 use tributary_testkit::memory::{Call, Fault, MemoryTarget};
 
 const BUSY: &str = "es_rejected_execution_exception";
+
+fn filled(ids: &[&str]) -> MemoryTarget {
+    let target = MemoryTarget::default();
+    for id in ids {
+        target.put(id, json!({"v": 0}));
+    }
+    target
+}
+
+fn moving(listing: Listing) -> Promises {
+    Promises {
+        listing,
+        ids_stay: false,
+        parallel: 4,
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn the_newest_version_wins_whenever_an_older_one_is_due_again() {
@@ -26,5 +46,103 @@ async fn the_newest_version_wins_whenever_an_older_one_is_due_again() {
         ];
         let ran = World::new(Script::of(vec![steps]), target).run().await;
         assert_eq!(ran.target.source("x").unwrap()["v"], 3, "moment {moment}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_is_void_once_the_document_shows_a_sign_of_life() {
+    let signs = [
+        Step::Skip("x"),
+        Step::Access("x", Access::tokens(["user:1"])),
+        Step::Upsert("x", json!({"v": 1})),
+    ];
+    for sign in &signs {
+        // In the same walk, afterwards.
+        let steps = vec![Step::Delete("x"), sign.clone()];
+        let mut world = World::new(Script::of(vec![steps]), filled(&["x"]));
+        world.job.run.kind = JobKind::Incremental;
+        assert_eq!(world.run().await.target.ids(), ["x"], "{sign:?}");
+        // In another walk, before and afterwards.
+        for (pause, other_pause) in [(0, 500), (500, 0)] {
+            let script = Script::of(vec![
+                vec![Step::Sleep(pause), sign.clone()],
+                vec![Step::Sleep(other_pause), Step::Delete("x")],
+            ]);
+            let script = script.promising(moving(Listing::Keyed));
+            let mut world = World::new(script, filled(&["x"]));
+            world.job.run.kind = JobKind::Incremental;
+            assert_eq!(world.run().await.target.ids(), ["x"], "{sign:?} {pause}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_left_its_first_unit_and_lives_in_a_second_stays() {
+    let script = Script::of(vec![
+        vec![
+            Step::Upsert("x", json!({})),
+            Step::Sleep(1000),
+            Step::Delete("x"),
+        ],
+        vec![Step::Sleep(500), Step::Upsert("x", json!({}))],
+    ]);
+    let script = script.promising(moving(Listing::Keyed));
+    let ran = World::new(script, filled(&["x"])).run().await;
+    assert_eq!(ran.target.ids(), ["x"]);
+    // Once the second unit has lost it, too, it is gone.
+    let script = Script::of(vec![
+        vec![
+            Step::Upsert("x", json!({})),
+            Step::Sleep(1000),
+            Step::Delete("x"),
+        ],
+        vec![
+            Step::Sleep(500),
+            Step::Upsert("x", json!({})),
+            Step::Sleep(1000),
+            Step::Delete("x"),
+        ],
+    ]);
+    let script = script.promising(moving(Listing::Keyed));
+    let ran = World::new(script, filled(&["x"])).run().await;
+    assert!(ran.target.ids().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_run_too_large_to_remember_owners_only_the_word_of_the_source_deletes() {
+    let script = || {
+        Script::of(vec![
+            vec![Step::Upsert("a", json!({})), Step::Upsert("x", json!({}))],
+            vec![Step::Sleep(500), Step::Delete("x")],
+        ])
+        .promising(moving(Listing::Keyed))
+    };
+    let few = |world: World| world.settings(|settings| settings.ids_in_memory = 1);
+    let ran = few(World::new(script(), filled(&["x"]))).run().await;
+    assert_eq!(ran.target.ids(), ["a", "x"]);
+    let mut script = script();
+    script.answers = HashMap::from([("x", Presence::Gone)]);
+    let ran = few(World::new(script, filled(&["x"]))).run().await;
+    assert_eq!(ran.target.ids(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_who_comes_back_stays() {
+    let steps = vec![Step::Delete("ada"), Step::Document(doc("ada"))];
+    let mut world = World::new(Script::of(vec![steps]), filled(&["ada"]));
+    world.job.run.kind = JobKind::AccessControl;
+    assert_eq!(world.run().await.target.ids(), ["ada"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_gone_and_stays_is_asked_about_once() {
+    for listing in [Listing::Snapshot, Listing::Keyed] {
+        let steps = vec![Step::Upsert("a", json!({})), Step::Delete("there")];
+        let mut script = Script::of(vec![steps]).promising(moving(listing));
+        script.answers = HashMap::from([("there", Presence::Present)]);
+        let ran = World::new(script, filled(&["there"])).run().await;
+        assert_eq!(ran.target.ids(), ["a", "there"], "{listing:?}");
+        assert_eq!(ran.counters().kept, 1);
+        assert_eq!(*ran.script.confirmed.lock().unwrap(), ["there"]);
     }
 }
