@@ -67,8 +67,8 @@ impl Run {
                 }
                 Ok(())
             }
-            Item::Access(id, access) => {
-                self.change_access(origin, id, &access, books);
+            Item::Access(id, access, permit) => {
+                self.change_access(origin, id, &access, permit, books);
                 Ok(())
             }
             Item::Unit(unit) => {
@@ -238,12 +238,19 @@ impl Run {
         }
     }
 
-    fn change_access(&mut self, origin: Origin, id: DocId, access: &Access, books: &mut Books) {
+    fn change_access(
+        &mut self,
+        origin: Origin,
+        id: DocId,
+        access: &Access,
+        permit: Permit,
+        books: &mut Books,
+    ) {
         let (id, hash) = self.named(id, books);
         self.alive(origin, hash);
         books.counters.extracted += 1;
         let operation = self.assembler.access(id, access);
-        let entry = Entry::new(hash, operation, Purpose::Access, [None, None]);
+        let entry = Entry::new(hash, operation, Purpose::Access, [Some(permit), None]);
         self.sender.admit(entry, books);
     }
 }

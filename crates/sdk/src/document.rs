@@ -69,6 +69,13 @@ impl Document {
             home: None,
         }
     }
+
+    /// The bytes it holds: what its permit costs.
+    pub fn size(&self) -> usize {
+        let file = self.attachment.as_ref();
+        let file = file.map_or(0, |file| file.key.size() + file.name.len());
+        self.id.as_str().len() + self.body.size() + self.access.size() + file
+    }
 }
 
 /// Who may read a document. The engine alone turns this into a field of the index.
@@ -86,6 +93,17 @@ impl Access {
     /// Whoever carries one of these tokens.
     pub fn tokens<T: Into<String>>(tokens: impl IntoIterator<Item = T>) -> Self {
         Self::Tokens(tokens.into_iter().map(Into::into).collect())
+    }
+
+    /// The bytes it holds, about.
+    pub fn size(&self) -> usize {
+        /// A token in a set, besides its text.
+        const TOKEN: usize = 32;
+        match self {
+            Self::Unrestricted => 0,
+            Self::Tokens(tokens) => tokens.iter().map(|token| token.len() + TOKEN).sum(),
+            Self::Unreadable(why) => why.len(),
+        }
     }
 }
 
@@ -210,7 +228,7 @@ impl Body {
         Ok(self)
     }
 
-    /// The bytes it holds: what its permit costs.
+    /// The bytes it holds.
     pub fn size(&self) -> usize {
         self.0.capacity().max(2)
     }

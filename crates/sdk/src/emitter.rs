@@ -19,7 +19,7 @@ pub const CURSOR_LIMIT: usize = 64 * 1024;
 /// The largest `args` of a unit in bytes.
 pub const ARGS_LIMIT: usize = 4 * 1024;
 
-/// What a document costs besides its text: its id, its place in queues and requests. In bytes.
+/// What a document costs besides what it holds: its place in queues and requests. In bytes.
 pub const DOCUMENT_OVERHEAD: usize = 256;
 
 /// The bytes that may be in flight.
@@ -140,7 +140,7 @@ pub enum Item {
     /// The source says that it is gone.
     Delete(DocId),
     /// Who may read it has changed; nothing else has.
-    Access(DocId, Access),
+    Access(DocId, Access, Permit),
     /// More work.
     Unit(Unit),
     /// Something smaller than the unit could not be read.
@@ -189,7 +189,7 @@ impl Emitter {
         if let Some(home) = &document.home {
             self.inside(home)?;
         }
-        let bytes = document.body.size().saturating_add(DOCUMENT_OVERHEAD);
+        let bytes = document.size().saturating_add(DOCUMENT_OVERHEAD);
         let permit = self.budget.documents.take(bytes).await?;
         self.send(Item::Upsert(Box::new(document), permit)).await
     }
@@ -200,9 +200,13 @@ impl Emitter {
         self.send(Item::Delete(id.into())).await
     }
 
-    /// Only who may read it has changed. Counts as a sign of life.
+    /// Only who may read it has changed. Counts as a sign of life. Waits for its bytes.
     pub async fn access(&self, id: impl Into<DocId>, access: Access) -> Result<()> {
-        self.send(Item::Access(id.into(), access)).await
+        let id = id.into();
+        let bytes = access.size().saturating_add(id.as_str().len());
+        let bytes = bytes.saturating_add(DOCUMENT_OVERHEAD);
+        let permit = self.budget.documents.take(bytes).await?;
+        self.send(Item::Access(id, access, permit)).await
     }
 
     /// More work, found while walking. Part of this walk from the next checkpoint on.
@@ -422,6 +426,20 @@ mod tests {
         assert_eq!(budget.documents.free(), 0);
         drop(items.recv().await);
         assert_eq!(budget.documents.free(), 100);
+    }
+
+    #[tokio::test]
+    async fn who_may_read_a_document_costs_its_bytes_too() {
+        let (out, mut items, budget) = emitter(1 << 20);
+        let tokens = || Access::tokens((0..1000).map(|number| format!("user:{number:05}")));
+        let crowd = Document::new("d", Body::with_capacity(80), tokens());
+        out.upsert(crowd).await.unwrap();
+        assert!(budget.documents.free() < (1 << 20) - 40_000);
+        drop(items.recv().await);
+        out.access("d", tokens()).await.unwrap();
+        assert!(budget.documents.free() < (1 << 20) - 40_000);
+        drop(items.recv().await);
+        assert_eq!(budget.documents.free(), 1 << 20);
     }
 
     #[tokio::test]

@@ -5,7 +5,9 @@ use serde_json::json;
 use std::{
     collections::HashMap,
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
+use tributary_engine::{TargetErrorKind, Verdict};
 use tributary_sdk::{Access, JobKind, Listing, Presence, Promises};
 use tributary_testkit::memory::{Call, Fault, MemoryTarget};
 
@@ -25,6 +27,12 @@ fn moving(listing: Listing) -> Promises {
         ids_stay: false,
         parallel: 4,
     }
+}
+
+fn names(count: usize) -> Vec<&'static str> {
+    (0..count)
+        .map(|n| &*Box::leak(format!("{n:05}").into_boxed_str()))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,4 +153,24 @@ async fn what_was_told_gone_and_stays_is_asked_about_once() {
         assert_eq!(ran.counters().kept, 1);
         assert_eq!(*ran.script.confirmed.lock().unwrap(), ["there"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_of_access_wait_for_room_while_the_index_is_away() {
+    let steps = names(20_000)
+        .into_iter()
+        .map(|id| Step::Access(id, Access::tokens(["user:1"])));
+    let away = MemoryTarget::scripted(|_, call| match call {
+        Call::Bulk(_) => Some(Fault::Refused(TargetErrorKind::Unavailable)),
+        _ => None,
+    });
+    let script = Script::of(vec![steps.collect()]);
+    let world = World::new(script, away).settings(|settings| settings.document_pool = 64 << 10);
+    let stop = world.stop.clone();
+    let running = tokio::spawn(world.run());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    stop.stop();
+    let ran = running.await.unwrap();
+    assert_eq!(ran.outcome.verdict, Verdict::Stopped);
+    assert!(ran.counters().extracted < 1000, "{:?}", ran.counters());
 }
