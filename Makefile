@@ -11,7 +11,8 @@ help: ## This list
 
 .PHONY: run
 run: ## Builds, starts a store with sample documents, syncs them and says where to search; Ctrl-C ends it
-	@$(CARGO) run --profile quick -q -p tributary --bin tributary -- quickstart
+	@echo "building Tributary; the first time this takes some minutes and fetches about 100 MB of crates"
+	@$(CARGO) run -q -p tributary --bin tributary -- quickstart
 
 .PHONY: test
 test: ## All tests; installs and starts what they need. ENGINES=store narrows them (default store,elasticsearch,opensearch)
@@ -23,3 +24,9 @@ lint: ## Format, warnings, licences and banned crates
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@scripts/check-dependencies
+
+.PHONY: bench
+bench: ## What a sync costs, as a table; builds for release first. BENCH_RUNS=5 BENCH_ROWS=1000000 BENCH_ONLY=name
+	@scripts/setup-tests
+	$(CARGO) build --release -p tributary
+	$(CARGO) bench -p tributary-tests --bench sync
