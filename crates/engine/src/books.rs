@@ -4,8 +4,9 @@ use crate::{
     job::{Counters, Gap, Oddity, Settings},
     monitor::{Mark, Monitor},
     policy::{Consequence, consequence},
-    roll::{Fate, IdHash, Roll},
+    roll::{ClosedRoll, Count, Fate, IdHash, Roll},
 };
+use std::{io, mem};
 use tributary_sdk::{DocId, Error, Scope};
 
 /// Gaps and odd documents kept word for word; of the rest only the number is.
@@ -43,6 +44,8 @@ pub(crate) struct Books {
     pub(crate) oddities: Vec<Oddity>,
     pub(crate) roll: Roll,
     pub(crate) roll_is_full: bool,
+    /// The counters are those of distinct documents.
+    is_counted: bool,
     monitor: Monitor,
 }
 
@@ -56,6 +59,7 @@ impl Books {
             oddities: Vec::new(),
             roll,
             roll_is_full: false,
+            is_counted: false,
             monitor: Monitor::new(settings.error_monitor.clone()),
         }
     }
@@ -127,6 +131,44 @@ impl Books {
         self.odd(id, "index", reason);
         self.seen(hash, Fate::Failed);
         halt
+    }
+
+    /// Ends the roll, and corrects the counters to distinct documents.
+    pub(crate) async fn close_roll(&mut self) -> io::Result<ClosedRoll> {
+        let roll = self.take_roll().close().await?;
+        let count = roll.count().await?;
+        self.counters.duplicates = self.counters.extracted.saturating_sub(count.all);
+        self.counters.extracted = count.all;
+        self.correct(&count);
+        Ok(roll)
+    }
+
+    /// As far as that is possible, corrects the counters of a run that broke off. Documents that were
+    /// still on their way are counted as emitted, as often as they were.
+    pub(crate) async fn count_what_there_is(&mut self, has_time: bool) {
+        if self.is_counted || (self.roll.is_spilled() && !has_time) {
+            return;
+        }
+        // Why the run broke off is told, and not that a disk is full as well.
+        if let Ok(roll) = self.take_roll().close().await
+            && let Ok(count) = roll.count().await
+        {
+            self.correct(&count);
+        }
+    }
+
+    fn take_roll(&mut self) -> Roll {
+        self.is_counted = true;
+        let fresh = self.roll.fresh();
+        mem::replace(&mut self.roll, fresh)
+    }
+
+    fn correct(&mut self, count: &Count) {
+        self.counters.indexed = count.indexed;
+        self.counters.failed = count.failed;
+        self.counters.too_large = count.too_large;
+        self.counters.skipped = count.skipped;
+        self.counters.filtered = count.filtered;
     }
 
     fn mark(&mut self, mark: Mark) -> Result<(), Halt> {

@@ -79,9 +79,10 @@ impl Run {
             Item::Skip(id, why) => {
                 let (id, hash) = self.named(id, books);
                 self.alive(origin, hash);
+                books.counters.extracted += 1;
                 books.counters.skipped += 1;
                 books.odd(&id, "read", why);
-                books.seen(hash, Fate::Seen);
+                books.seen(hash, Fate::Skipped);
                 Ok(())
             }
             // Nothing is resumed yet, so there is nothing to keep of a position.
@@ -138,6 +139,8 @@ impl Run {
             && job.rules.decide(&view) == Decision::Exclude
         {
             books.counters.filtered += 1;
+            let id = index_id(&document.id).unwrap_or(document.id);
+            books.seen(self.hasher.hash(&id), Fate::Filtered);
             return;
         }
         let (id, hash) = self.named(document.id, books);
@@ -182,7 +185,7 @@ impl Run {
                 "index",
                 format!("not written: its text of {size} bytes is larger than elasticsearch.bulk.max_text_document_size ({largest})"),
             );
-            books.seen(hash, Fate::Failed);
+            books.seen(hash, Fate::TooLarge);
             return;
         }
         let operation = self

@@ -13,12 +13,12 @@ const ROW: usize = 16;
 /// Rows read at once.
 const PAGE_ROWS: usize = 64 * 1024;
 
-/// Stands for an id. 125 bits of a keyed hash: among 100 million ids, two with the same have a
-/// chance of one in 10^21.
+/// Stands for an id. 122 bits of a keyed hash: among 100 million ids, two with the same have a
+/// chance of one in 10^20.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct IdHash(u128);
 
-const MARKS: u128 = 0b111;
+const MARKS: u128 = 0b11_1111;
 
 /// Makes hashes; keyed anew in each run, so that nobody can choose ids that collide.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +47,17 @@ impl IdHash {
 #[repr(u8)]
 pub(crate) enum Fate {
     /// Written.
-    Indexed = 0b001,
-    /// Refused by the index, or not sent; whatever the index has of it stays.
-    Failed = 0b010,
+    Indexed = 0b00_0001,
+    /// Refused by the index; whatever the index has of it stays.
+    Failed = 0b00_0010,
+    /// Too large to be sent; whatever the index has of it stays.
+    TooLarge = 0b00_0100,
+    /// The source cannot hand it over; whatever the index has of it stays.
+    Skipped = 0b00_1000,
     /// Not sent for a good reason; it exists.
-    Seen = 0b100,
+    Seen = 0b01_0000,
+    /// Kept out by rules: for the index it does not exist.
+    Filtered = 0b10_0000,
 }
 
 /// The roll of one run.
@@ -66,11 +72,17 @@ pub(crate) struct Roll {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     /// All.
-    pub(crate) distinct: u64,
+    pub(crate) all: u64,
     /// Written at least once.
     pub(crate) indexed: u64,
     /// Never written, and refused at least once.
     pub(crate) failed: u64,
+    /// Only ever too large.
+    pub(crate) too_large: u64,
+    /// Skipped, and never sent.
+    pub(crate) skipped: u64,
+    /// Kept out by rules each time.
+    pub(crate) filtered: u64,
 }
 
 impl Roll {
@@ -82,6 +94,16 @@ impl Roll {
             recent: Vec::new(),
             is_spilled: false,
         }
+    }
+
+    /// An empty roll over the same files.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(Arc::clone(&self.files), self.limit)
+    }
+
+    /// Whether part of it is in scratch files.
+    pub(crate) fn is_spilled(&self) -> bool {
+        self.is_spilled
     }
 
     /// Notes a document. When the answer is true, [`Roll::spill`] is due.
@@ -182,9 +204,12 @@ impl ClosedRoll {
         let mut total = Count::default();
         for partition in 0..PARTITIONS {
             let count = self.load(partition).await?.count();
-            total.distinct += count.distinct;
+            total.all += count.all;
             total.indexed += count.indexed;
             total.failed += count.failed;
+            total.too_large += count.too_large;
+            total.skipped += count.skipped;
+            total.filtered += count.filtered;
         }
         Ok(total)
     }
@@ -206,25 +231,30 @@ impl Partition {
         Self(rows)
     }
 
+    /// Whether the run met this document, and rules did not keep it out each time.
     pub(crate) fn contains(&self, id: IdHash) -> bool {
-        self.0
-            .binary_search_by(|row| (row & !MARKS).cmp(&id.0))
-            .is_ok()
+        let place = self.0.binary_search_by(|row| (row & !MARKS).cmp(&id.0));
+        place.is_ok_and(|place| self.0[place] & MARKS != Fate::Filtered as u128)
     }
 
     fn count(&self) -> Count {
-        let has = |row: &u128, fate: Fate| row & fate as u128 != 0;
-        let indexed = self.0.iter().filter(|row| has(row, Fate::Indexed)).count();
-        let failed = self
-            .0
-            .iter()
-            .filter(|row| !has(row, Fate::Indexed) && has(row, Fate::Failed))
-            .count();
-        Count {
-            distinct: self.0.len() as u64,
-            indexed: indexed as u64,
-            failed: failed as u64,
+        let mut count = Count::default();
+        for row in &self.0 {
+            let has = |fate: Fate| row & fate as u128 != 0;
+            count.all += 1;
+            if has(Fate::Indexed) {
+                count.indexed += 1;
+            } else if has(Fate::Failed) {
+                count.failed += 1;
+            } else if has(Fate::TooLarge) {
+                count.too_large += 1;
+            } else if has(Fate::Skipped) {
+                count.skipped += 1;
+            } else if !has(Fate::Seen) {
+                count.filtered += 1;
+            }
         }
+        count
     }
 }
 
@@ -254,12 +284,24 @@ mod tests {
             ("b", Fate::Indexed),
             ("d", Fate::Failed),
             ("c", Fate::Seen),
+            ("e", Fate::Filtered),
+            ("f", Fate::Filtered),
+            ("f", Fate::Skipped),
+            ("g", Fate::Skipped),
+            ("g", Fate::TooLarge),
         ];
         for limit in [1, 2, 3, 100] {
             let (roll, hasher) = roll_of(limit, &notes).await;
             let count = roll.count().await.unwrap();
-            assert_eq!((count.distinct, count.indexed, count.failed), (4, 2, 1));
-            for (id, expected) in [("a", true), ("c", true), ("x", false)] {
+            assert_eq!((count.all, count.indexed, count.failed), (7, 2, 1));
+            assert_eq!((count.too_large, count.skipped, count.filtered), (1, 1, 1));
+            for (id, expected) in [
+                ("a", true),
+                ("c", true),
+                ("e", false),
+                ("f", true),
+                ("x", false),
+            ] {
                 let hash = hasher.hash(&id.into());
                 let found = match roll.in_memory() {
                     Some(partition) => partition.contains(hash),

@@ -62,6 +62,8 @@ pub async fn run(job: Job) -> Outcome {
         () = stop.stopped() => (Err(Halt::Stopped), None),
         end = work => end,
     };
+    let has_time = !matches!(end, Err(Halt::Stopped));
+    books.count_what_there_is(has_time).await;
     let verdict = match end {
         Ok(verdict) => verdict,
         Err(Halt::Stopped) => Verdict::Stopped,

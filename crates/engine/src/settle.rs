@@ -9,12 +9,12 @@ use crate::{
     job::{Counters, Job},
     log::LogWriter,
     policy::{Consequence, consequence},
-    roll::{ClosedRoll, Partition, Roll},
+    roll::{ClosedRoll, Partition},
     run::{Run, Tick, patiently},
     sender::{Entry, Purpose},
     target::{Action, Operation, Scanned, TargetError},
 };
-use std::{io, mem, sync::Arc};
+use std::{io, sync::Arc};
 use tokio::sync::watch;
 use tributary_sdk::{DocId, DocRef, Error, ErrorKind, JobKind, Listing, Presence, Scope};
 
@@ -56,15 +56,7 @@ impl Run {
         books: &mut Books,
         progress: &watch::Sender<Counters>,
     ) -> Result<(), Halt> {
-        let fresh = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
-        let roll = mem::replace(&mut books.roll, fresh).close().await?;
-        let count = roll.count().await?;
-        let emitted = books.counters.extracted - books.counters.filtered;
-        let repeated = emitted.saturating_sub(count.distinct);
-        books.counters.duplicates = books.counters.duplicates.max(repeated);
-        books.counters.extracted = count.distinct + books.counters.filtered;
-        books.counters.indexed = count.indexed;
-        books.counters.failed = count.failed.saturating_sub(books.counters.too_large);
+        let roll = books.close_roll().await?;
         if self.claims.forgotten() > 0 {
             let message = format!(
                 "{} deletions more than fit into memory were announced at once; the next full sync carries them out",

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 use tributary_engine::{TargetErrorKind, Verdict};
-use tributary_sdk::{Access, JobKind, Listing, Presence, Promises};
+use tributary_sdk::{Access, ErrorKind, JobKind, Listing, Presence, Promises};
 use tributary_testkit::memory::{Call, Fault, MemoryTarget};
 
 const BUSY: &str = "es_rejected_execution_exception";
@@ -173,4 +173,76 @@ async fn changes_of_access_wait_for_room_while_the_index_is_away() {
     let ran = running.await.unwrap();
     assert_eq!(ran.outcome.verdict, Verdict::Stopped);
     assert!(ran.counters().extracted < 1000, "{:?}", ran.counters());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_document_counts_once_under_what_became_of_it() {
+    let large = || json!({"v": "x".repeat(2000)});
+    let rules = json!([
+        {"id": "r1", "policy": "exclude", "field": "kind", "rule": "equals", "value": "draft", "order": 0},
+        {"id": "DEFAULT", "policy": "include", "field": "_", "rule": "regex", "value": ".*", "order": 1},
+    ]);
+    let target = MemoryTarget::default().refusing_field("bad");
+    // A refused field is taken out once, so two of them fail.
+    let target = target.refusing_field("worse");
+    let script = Script::of(vec![vec![
+        Step::Upsert("large", large()),
+        Step::Upsert("large", large()),
+        Step::Upsert("shrinks", large()),
+        Step::Upsert("shrinks", json!({})),
+        Step::Upsert("fails", json!({"bad": 1, "worse": 1})),
+        Step::Upsert("draft", json!({"kind": "draft"})),
+        Step::Upsert("draft", json!({"kind": "draft"})),
+        Step::Skip("odd"),
+        Step::Skip("odd"),
+        Step::Upsert("twice", json!({})),
+        Step::Sleep(3000),
+        Step::Upsert("twice", json!({})),
+    ]]);
+    let world = World::new(script, target).rules(rules);
+    let world = world.settings(|settings| settings.max_text_size = 1000);
+    let ran = world.run().await;
+    let counters = ran.counters();
+    assert_eq!((counters.extracted, counters.duplicates), (6, 5));
+    assert_eq!((counters.indexed, counters.failed), (2, 1));
+    assert_eq!(
+        (counters.too_large, counters.filtered, counters.skipped),
+        (1, 1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_breaks_off_counts_each_document_once_too() {
+    let steps = vec![
+        Step::Upsert("x", json!({})),
+        Step::Sleep(3000),
+        Step::Upsert("x", json!({})),
+        Step::Sleep(3000),
+        Step::Fail(ErrorKind::Unauthorised),
+    ];
+    let ran = World::new(Script::of(vec![steps]), MemoryTarget::default())
+        .run()
+        .await;
+    assert!(matches!(ran.outcome.verdict, Verdict::Failed(_)));
+    assert_eq!(ran.target.writes("x"), 2);
+    assert_eq!(ran.counters().indexed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_stopped_counts_each_document_once_too() {
+    let steps = vec![
+        Step::Upsert("x", json!({})),
+        Step::Sleep(3000),
+        Step::Upsert("x", json!({})),
+        Step::Sleep(3_600_000),
+    ];
+    let world = World::new(Script::of(vec![steps]), MemoryTarget::default());
+    let stop = world.stop.clone();
+    let running = tokio::spawn(world.run());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    stop.stop();
+    let ran = running.await.unwrap();
+    assert_eq!(ran.outcome.verdict, Verdict::Stopped);
+    assert_eq!(ran.target.writes("x"), 2);
+    assert_eq!(ran.counters().indexed, 1);
 }
