@@ -112,6 +112,17 @@ impl LogReader {
         Ok(Some(row))
     }
 
+    /// At most so many rows; none at the end.
+    pub(crate) async fn next_batch(&mut self, most: usize) -> io::Result<Vec<Scanned>> {
+        let mut batch = Vec::with_capacity(most);
+        while batch.len() < most
+            && let Some(row) = self.next().await?
+        {
+            batch.push(row);
+        }
+        Ok(batch)
+    }
+
     async fn fill(&mut self, needed: usize) -> io::Result<()> {
         while self.buffer.len() - self.start < needed {
             self.buffer.drain(..self.start);

@@ -67,9 +67,12 @@ impl Run {
         self.delete_announced(job, books, progress).await?;
         if self.kind != JobKind::Incremental && books.gap_count == 0 {
             let strangers = self.strangers(job, &roll).await?;
-            brake(&strangers, job)?;
-            self.delete_strangers(strangers, job, books, progress)
-                .await?;
+            let gone = match self.promises.listing {
+                Listing::Snapshot => strangers.log,
+                _ => self.confirmed(strangers.log, job, books).await?,
+            };
+            brake(gone.count(), strangers.scanned, job)?;
+            self.delete_all(gone, job, books, progress).await?;
         }
         self.drain(job, books, progress, true).await
     }
@@ -196,40 +199,47 @@ impl Run {
         !met.contains(hash) && !self.claims.is_decided(hash)
     }
 
-    /// Deletes strangers: at once in a snapshot, otherwise those that the source confirms as gone.
-    async fn delete_strangers(
+    /// Those that the source confirms as gone.
+    async fn confirmed(
+        &self,
+        strangers: LogWriter,
+        job: &Job,
+        books: &mut Books,
+    ) -> Result<LogWriter, Halt> {
+        let mut gone = LogWriter::new(Arc::clone(&job.files), "confirmed".into(), 1);
+        let mut rows = strangers.close().await?;
+        loop {
+            let batch = rows.next_batch(CONFIRM_BATCH).await?;
+            if batch.is_empty() {
+                rows.remove().await?;
+                return Ok(gone);
+            }
+            for (row, answer) in self.ask(batch, job).await? {
+                match answer {
+                    Some(Presence::Gone) => gone.push(&row).await?,
+                    // Unknown: only a second full sync in a row that misses it would tell, and
+                    // nobody remembers the first one yet.
+                    _ => books.counters.kept += 1,
+                }
+            }
+        }
+    }
+
+    async fn delete_all(
         &mut self,
-        strangers: Strangers,
+        gone: LogWriter,
         job: &Job,
         books: &mut Books,
         progress: &watch::Sender<Counters>,
     ) -> Result<(), Halt> {
-        let mut rows = strangers.log.close().await?;
-        let is_certain = self.promises.listing == Listing::Snapshot;
+        let mut rows = gone.close().await?;
         loop {
-            let mut batch = Vec::with_capacity(CONFIRM_BATCH);
-            while batch.len() < CONFIRM_BATCH
-                && let Some(row) = rows.next().await?
-            {
-                batch.push(row);
-            }
+            let batch = rows.next_batch(CONFIRM_BATCH).await?;
             if batch.is_empty() {
-                rows.remove().await?;
-                return Ok(());
+                return Ok(rows.remove().await?);
             }
-            if is_certain {
-                for row in batch {
-                    self.delete(row, books);
-                }
-            } else {
-                for (row, answer) in self.ask(batch, job).await? {
-                    match answer {
-                        Some(Presence::Gone) => self.delete(row, books),
-                        // Unknown: only a second full sync in a row that misses it would tell, and
-                        // nobody remembers the first one yet.
-                        _ => books.counters.kept += 1,
-                    }
-                }
+            for row in batch {
+                self.delete(row, books);
             }
             self.drain(job, books, progress, false).await?;
         }
@@ -326,12 +336,11 @@ impl Run {
     }
 }
 
-/// Stops a full sync that would delete too much.
-fn brake(strangers: &Strangers, job: &Job) -> Result<(), Halt> {
-    let gone = strangers.log.count();
+/// Stops a full sync that would delete too much of an index of `scanned` documents.
+fn brake(gone: u64, scanned: u64, job: &Job) -> Result<(), Halt> {
     let most = job.settings.brake.highest_count.unwrap_or(0);
-    let before = strangers.scanned.max(most);
-    let left = strangers.scanned.saturating_sub(gone);
+    let before = scanned.max(most);
+    let left = scanned.saturating_sub(gone);
     if job.settings.brake.released || gone <= BRAKE_FROM || left.saturating_mul(2) >= before {
         return Ok(());
     }

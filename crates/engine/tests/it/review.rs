@@ -246,3 +246,25 @@ async fn a_run_that_is_stopped_counts_each_document_once_too() {
     assert_eq!(ran.target.writes("x"), 2);
     assert_eq!(ran.counters().indexed, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_brake_looks_at_what_would_be_deleted_and_not_at_what_is_asked_about() {
+    let ids = names(3000);
+    let script = || {
+        Script::docs(&["a"]).promising(Promises {
+            listing: Listing::Keyed,
+            ..snapshot()
+        })
+    };
+    let ran = World::new(script(), filled(&ids)).run().await;
+    assert_eq!(ran.outcome.verdict, Verdict::Completed);
+    assert_eq!((ran.counters().kept, ran.counters().deleted), (3000, 0));
+    let mut script = script();
+    script.answers = ids[..2000].iter().map(|id| (*id, Presence::Gone)).collect();
+    let ran = World::new(script, filled(&ids)).run().await;
+    let Verdict::Failed(text) = &ran.outcome.verdict else {
+        panic!("{}", ran.outcome.verdict)
+    };
+    assert!(text.contains("delete 2000 documents"), "{text}");
+    assert_eq!(ran.counters().deleted, 0);
+}
