@@ -448,17 +448,23 @@ impl<F> Sender<F> {
                         error.message
                     )));
                 }
-                self.failures += 1;
+                // Requests that were under way together fail together: that is one failure.
+                if now >= self.paused_until {
+                    self.failures += 1;
+                    self.slow_down();
+                }
                 let asked = match error.kind {
                     TargetErrorKind::Busy { retry_after } => retry_after,
                     _ => None,
                 };
-                self.paused_until = now + policy::pause(self.failures, asked);
+                let pause = now + policy::pause(self.failures, asked);
+                self.paused_until = self.paused_until.max(pause);
                 books.counters.retried += batch.entries.len() as u64;
                 tracing::warn!(error = %error, attempt = self.failures, "a bulk request failed and will be sent again");
-                self.slow_down();
-                for entry in &mut batch.entries {
-                    entry.is_resent = true;
+                if error.kind == TargetErrorKind::Unavailable {
+                    for entry in &mut batch.entries {
+                        entry.is_resent = true;
+                    }
                 }
                 self.ready.push_front(batch);
                 Ok(())

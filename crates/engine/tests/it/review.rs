@@ -268,3 +268,48 @@ async fn the_brake_looks_at_what_would_be_deleted_and_not_at_what_is_asked_about
     assert!(text.contains("delete 2000 documents"), "{text}");
     assert_eq!(ran.counters().deleted, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_fail_together_are_one_failure() {
+    let ids = names(40);
+    let begin = tokio::time::Instant::now();
+    let target = MemoryTarget::scripted(move |_, call| {
+        let is_away = begin.elapsed() < Duration::from_millis(200);
+        (matches!(call, Call::Bulk(_)) && is_away)
+            .then_some(Fault::Refused(TargetErrorKind::Unavailable))
+    });
+    let world = World::new(Script::docs(&ids), target).settings(|settings| {
+        settings.chunk_entries = Some(4);
+        settings.max_concurrency = Some(10);
+    });
+    let ran = world.run().await;
+    assert_eq!(ran.outcome.verdict, Verdict::Completed);
+    assert!(
+        begin.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_deleted_while_the_index_was_busy_is_not_counted_as_ours() {
+    let is_first = AtomicBool::new(true);
+    let target = MemoryTarget::scripted(move |_, call| {
+        let kind = TargetErrorKind::Busy { retry_after: None };
+        (matches!(call, Call::Bulk(_)) && is_first.swap(false, Ordering::SeqCst))
+            .then_some(Fault::Refused(kind))
+    });
+    target.put("old", json!({}));
+    let world = World::new(Script::docs(&[]), target);
+    let target = world.target.clone();
+    let running = tokio::spawn(world.run());
+    while !target
+        .calls()
+        .iter()
+        .any(|call| matches!(call, Call::Bulk(_)))
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    target.remove("old");
+    assert_eq!(running.await.unwrap().counters().deleted, 0);
+}
