@@ -42,7 +42,10 @@ pub(crate) async fn change_connector(
         let Some(change) = decide(&connector.record) else {
             return Ok(Changed::Unwanted(Box::new(connector)));
         };
-        match records.change_connector(id, &change, Some(connector.seen)).await {
+        match records
+            .change_connector(id, &change, Some(connector.seen))
+            .await
+        {
             Ok(()) => return Ok(Changed::Done(Box::new(connector))),
             Err(error) if error.kind == RecordsErrorKind::NotFound => return Ok(Changed::Gone),
             Err(error) if error.kind == RecordsErrorKind::Conflict && attempt < ATTEMPTS => {

@@ -46,7 +46,11 @@ pub(crate) struct Checks {
 
 impl Checks {
     pub(crate) fn new(context: &Arc<Context>) -> Self {
-        let places = context.config.service.max_concurrent_scheduling_tasks.max(1);
+        let places = context
+            .config
+            .service
+            .max_concurrent_scheduling_tasks
+            .max(1);
         Self {
             context: Arc::clone(context),
             tasks: JoinSet::new(),
@@ -117,7 +121,10 @@ async fn check(
     let id = connector.record.id.clone();
     let named = context.named(&id);
     let Some(service_type) = service_type(&connector.record, named).map(str::to_owned) else {
-        tracing::warn!(connector = id, "no service type: set it in Kibana or in config.yml");
+        tracing::warn!(
+            connector = id,
+            "no service type: set it in Kibana or in config.yml"
+        );
         return Ok(());
     };
     let source_type = match context.host.registry.find(&service_type) {
@@ -179,7 +186,9 @@ async fn examine(
         let id = connector.id.clone();
         let configuration = connector.configuration.clone();
         tokio::spawn(async move {
-            let source = built.source(&context, &id, source_type, configuration).await?;
+            let source = built
+                .source(&context, &id, source_type, configuration)
+                .await?;
             sources::examine(&*source).await?;
             Ok(source)
         })
@@ -198,15 +207,17 @@ async fn examine(
 
 /// A schedule that is switched on, but says no time.
 fn unreadable_schedule(connector: &Connector) -> Option<Failure> {
-    tributary_protocol::JobType::ALL.iter().find_map(|job_type| {
-        let schedule = connector.scheduling.of(*job_type);
-        let now = chrono::DateTime::UNIX_EPOCH;
-        let error = schedule.next_after(now).err()?;
-        Some(Failure::invalid_config(format!(
-            "the schedule of {job_type} syncs, '{}', cannot be used: {error}",
-            schedule.interval
-        )))
-    })
+    tributary_protocol::JobType::ALL
+        .iter()
+        .find_map(|job_type| {
+            let schedule = connector.scheduling.of(*job_type);
+            let now = chrono::DateTime::UNIX_EPOCH;
+            let error = schedule.next_after(now).err()?;
+            Some(Failure::invalid_config(format!(
+                "the schedule of {job_type} syncs, '{}', cannot be used: {error}",
+                schedule.interval
+            )))
+        })
 }
 
 /// Checks the draft of the sync rules. What cannot be checked now stays as it is.
@@ -220,7 +231,10 @@ async fn check_draft(
     let problems = match problems_of(draft, source).await {
         Ok(problems) => problems,
         Err(failure) => {
-            tracing::warn!(connector = id, "the draft of the sync rules cannot be checked now: {failure}");
+            tracing::warn!(
+                connector = id,
+                "the draft of the sync rules cannot be checked now: {failure}"
+            );
             return Ok(());
         }
     };
@@ -241,7 +255,10 @@ async fn problems_of(
     let mut problems = RuleSet::compile(&draft.rules).err().unwrap_or_default();
     if let Some(advanced) = draft.advanced() {
         let Some(source) = source else {
-            return Err(Failure::new("Unavailable", "the data source is not reached"));
+            return Err(Failure::new(
+                "Unavailable",
+                "the data source is not reached",
+            ));
         };
         problems.extend(sources::check_advanced(source, advanced).await?);
     }
@@ -307,7 +324,11 @@ impl Built {
             self.lock().insert(connector_id.to_owned(), kept);
             return Ok(source);
         }
-        let room = context.host.files.room(&format!("check-{connector_id}")).await;
+        let room = context
+            .host
+            .files
+            .room(&format!("check-{connector_id}"))
+            .await;
         let room = room.map_err(|error| {
             Failure::new("DiskError", format!("no room for temporary files: {error}"))
         })?;

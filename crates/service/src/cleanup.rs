@@ -52,7 +52,10 @@ async fn turn(
     // Connectors of other services are looked up only to learn whether they exist.
     let all: HashMap<_, _> = match foreign {
         true => {
-            let everything = context.records.connectors(&ConnectorFilter::default()).await?;
+            let everything = context
+                .records
+                .connectors(&ConnectorFilter::default())
+                .await?;
             everything
                 .into_iter()
                 .map(|connector| (connector.record.id.clone(), connector))
@@ -115,7 +118,10 @@ async fn end(
     tracing::warn!(job = record.id, "ended a lost job: {reason}");
     let end = Box::new(lost(record.job_type, reason, Some(record), context));
     let change = JobChange::Ended(end.clone());
-    context.records.change_job(&record.id, &change, Some(job.seen)).await?;
+    context
+        .records
+        .change_job(&record.id, &change, Some(job.seen))
+        .await?;
     let Some(connector) = connector else {
         return Ok(());
     };

@@ -7,11 +7,7 @@ use crate::{
     running::Running,
     trouble::Trouble,
 };
-use std::{
-    future::Future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tributary_engine::Clock;
 use tributary_protocol::{

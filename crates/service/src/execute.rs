@@ -120,7 +120,9 @@ impl State {
         let jobs = waiting(context, lane, &connectors).await?;
         let now = context.clock().now();
         self.passed_over.retain(|id, (seen, until)| {
-            let same = jobs.iter().any(|job| job.record.id == *id && job.seen == *seen);
+            let same = jobs
+                .iter()
+                .any(|job| job.record.id == *id && job.seen == *seen);
             same && until.is_none_or(|until| now < until)
         });
         let open = jobs.iter().filter(|job| {
@@ -128,7 +130,10 @@ impl State {
             !passed_over && may_run(context, &connectors, &job.record)
         });
         let order = self.turns.order(open, |job: &Versioned<SyncJob>| {
-            (job.record.connector.id.as_deref().unwrap_or_default(), &job.record)
+            (
+                job.record.connector.id.as_deref().unwrap_or_default(),
+                &job.record,
+            )
         });
         let order: Vec<_> = order.into_iter().cloned().collect();
         for job in order {
@@ -173,7 +178,8 @@ impl State {
                 None
             }
         };
-        self.passed_over.insert(attempt.job_id, (attempt.seen, until));
+        self.passed_over
+            .insert(attempt.job_id, (attempt.seen, until));
     }
 }
 

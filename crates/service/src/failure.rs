@@ -114,12 +114,19 @@ mod tests {
     fn says_class_and_text() {
         let error = Error::invalid_config("'Host' cannot be empty.").with("field", "host");
         let text = Failure::from(error).to_string();
-        assert_eq!(text, "ConfigurationError: 'Host' cannot be empty. (field: host)");
+        assert_eq!(
+            text,
+            "ConfigurationError: 'Host' cannot be empty. (field: host)"
+        );
     }
 
     #[test]
     fn a_long_text_is_cut_at_a_character() {
         let text = Failure::unsupported("ü".repeat(LIMIT)).to_string();
-        assert!(text.len() <= LIMIT && text.len() > LIMIT - 4, "{}", text.len());
+        assert!(
+            text.len() <= LIMIT && text.len() > LIMIT - 4,
+            "{}",
+            text.len()
+        );
     }
 }

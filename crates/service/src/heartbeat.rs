@@ -35,7 +35,11 @@ async fn turn(context: &Context, greeted: &mut HashSet<String>) {
             continue;
         }
         let change = ConnectorChange::CheckIn;
-        match context.records.change_connector(&connector.id, &change, None).await {
+        match context
+            .records
+            .change_connector(&connector.id, &change, None)
+            .await
+        {
             Ok(()) => {
                 tracing::debug!(connector = connector.id, "heartbeat");
                 metrics::gauge!(LAST_HEARTBEAT).set(now.timestamp() as f64);

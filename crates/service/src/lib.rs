@@ -11,14 +11,12 @@
 //!   nobody else.
 //! - **An outage is waited out.** While Elasticsearch is away nothing is forgotten and nothing ends.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod config;
 pub mod host;
 pub mod metric_names;
+pub mod production;
 pub mod service;
 
 mod change;

@@ -74,7 +74,11 @@ pub fn page() -> String {
          | name | kind | labels | meaning |\n|---|---|---|---|\n",
     );
     for metric in ALL {
-        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
         page.push_str(&format!(
             "| `{}` | {} | {} | {} |\n",
             metric.name,

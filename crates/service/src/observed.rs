@@ -87,7 +87,11 @@ impl Records for ObservedRecords {
         job_type: JobType,
         trigger_method: TriggerMethod,
     ) -> Result<String, RecordsError> {
-        self.note(self.inner.create_job(connector, job_type, trigger_method).await)
+        self.note(
+            self.inner
+                .create_job(connector, job_type, trigger_method)
+                .await,
+        )
     }
 
     async fn change_job(

@@ -28,7 +28,10 @@ pub(crate) fn missing(connector: &Connector, source_type: &SourceType) -> Option
         true => Some(form),
         false => repaired(&connector.configuration, &form),
     };
-    let service_type = connector.service_type.is_none().then(|| source_type.service_type.to_owned());
+    let service_type = connector
+        .service_type
+        .is_none()
+        .then(|| source_type.service_type.to_owned());
     let declared = Features::declared(source_type.features);
     let features = match &connector.features {
         Some(features) if features.covers(&declared) => None,

@@ -64,10 +64,9 @@ impl Running {
         let mut jobs = self.lock();
         let busy = jobs.contains_key(&job.id)
             || jobs.values().any(|other| {
-                let same_connector =
-                    other.connector_id == entry.connector_id && other.is_content == entry.is_content;
-                let same_index =
-                    other.index_name.is_some() && other.index_name == entry.index_name;
+                let same_connector = other.connector_id == entry.connector_id
+                    && other.is_content == entry.is_content;
+                let same_index = other.index_name.is_some() && other.index_name == entry.index_name;
                 same_connector || same_index
             });
         if busy {

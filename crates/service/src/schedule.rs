@@ -71,7 +71,14 @@ fn next_look(
     let fires = TYPES
         .into_iter()
         .filter(|job_type| is_scheduled(context, connector, *job_type))
-        .filter_map(|job_type| connector.scheduling.of(job_type).next_after(now).ok().flatten())
+        .filter_map(|job_type| {
+            connector
+                .scheduling
+                .of(job_type)
+                .next_after(now)
+                .ok()
+                .flatten()
+        })
         .min();
     match fires {
         Some(time) => (time - now).to_std().unwrap_or_default().min(idling),
@@ -275,7 +282,11 @@ impl Line {
             .await;
         match made {
             Ok(id) => {
-                tracing::info!(connector = connector_id, job = id, "a {job_type} sync is due");
+                tracing::info!(
+                    connector = connector_id,
+                    job = id,
+                    "a {job_type} sync is due"
+                );
                 self.owed = None;
                 context.look_for_jobs.ring();
                 Ok(())

@@ -121,7 +121,9 @@ fn begin(context: &Arc<Context>, actions: Actions) -> JoinSet<String> {
     let mut loops = JoinSet::new();
     if actions.schedule {
         let shared = Arc::clone(context);
-        loops.spawn(guarded("heartbeat", async move { heartbeat::run(&shared).await }));
+        loops.spawn(guarded("heartbeat", async move {
+            heartbeat::run(&shared).await
+        }));
         loops.spawn(guarded("schedule", schedule::run(Arc::clone(context))));
     }
     if actions.sync_content {
@@ -134,7 +136,10 @@ fn begin(context: &Arc<Context>, actions: Actions) -> JoinSet<String> {
     }
     if actions.cleanup {
         let shared = Arc::clone(context);
-        loops.spawn(guarded("cleanup", async move { cleanup::run(&shared).await }));
+        loops.spawn(guarded(
+            "cleanup",
+            async move { cleanup::run(&shared).await },
+        ));
     }
     loops
 }

@@ -51,9 +51,8 @@ impl Status {
             .iter()
             .filter_map(|(name, turn)| {
                 let silent = now.saturating_sub(turn.began);
-                (silent > turn.interval + SLACK).then(|| {
-                    format!("the {name} loop has not turned for {} s", silent.as_secs())
-                })
+                (silent > turn.interval + SLACK)
+                    .then(|| format!("the {name} loop has not turned for {} s", silent.as_secs()))
             })
             .collect()
     }
@@ -96,7 +95,10 @@ impl Status {
     }
 
     fn silence(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.0.silence.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .silence
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -61,7 +61,11 @@ impl Trouble {
     pub(crate) async fn too_much(&self) -> String {
         let mut reasons = self.too_much.subscribe();
         // The sender lives in `self`, so this cannot fail.
-        let reason = reasons.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        let reason = reasons
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|reason| reason.clone());
         reason.unwrap_or_default()
     }
 }

@@ -61,7 +61,12 @@ pub(super) async fn claim(
         }
         Err(error) => {
             let failure = Failure::new("ClaimRefused", error.message.clone());
-            let end = ended(context, job_type, JobStatus::Error, Some(failure.to_string()));
+            let end = ended(
+                context,
+                job_type,
+                JobStatus::Error,
+                Some(failure.to_string()),
+            );
             release(context, connector_id, end).await;
             return Err(error);
         }
@@ -73,7 +78,12 @@ pub(super) async fn claim(
         })),
         Taken::ByAnother => Ok(None),
         Taken::Over(status) => {
-            release(context, connector_id, ended(context, job_type, status, None)).await;
+            release(
+                context,
+                connector_id,
+                ended(context, job_type, status, None),
+            )
+            .await;
             Ok(None)
         }
     }
@@ -148,7 +158,9 @@ async fn is_worked_on(
         job_types,
         ..JobFilter::default()
     };
-    let jobs = context.persist(PATIENCE, || context.records.jobs(&filter)).await?;
+    let jobs = context
+        .persist(PATIENCE, || context.records.jobs(&filter))
+        .await?;
     Ok(!jobs.is_empty())
 }
 
@@ -194,15 +206,17 @@ async fn take(
             Err(error) if error.kind != RecordsErrorKind::Conflict => return Err(error),
             Err(_) => {}
         }
-        let now = context.persist(PATIENCE, || context.records.job(id)).await?;
+        let now = context
+            .persist(PATIENCE, || context.records.job(id))
+            .await?;
         let Some(now) = now else {
             return Ok(Taken::Over(JobStatus::Canceled));
         };
         let record = &now.record;
         if record.status.is_active() {
             // If the answer to our own claim was lost, this is it.
-            let ours = doubt.load(Ordering::Relaxed)
-                && record.worker_hostname.as_ref() == Some(hostname);
+            let ours =
+                doubt.load(Ordering::Relaxed) && record.worker_hostname.as_ref() == Some(hostname);
             return Ok(if ours { Taken::Ours } else { Taken::ByAnother });
         }
         if !record.status.is_waiting() {

@@ -131,7 +131,10 @@ fn stopped(context: &Context, control: &Control) -> (JobStatus, Option<String>) 
         Some(Why::Suspended) => (JobStatus::Suspended, None),
         Some(Why::Lost(text)) => failed(&Failure::new("JobLost", text.clone())),
         None if context.ending.is_stopped() => (JobStatus::Suspended, None),
-        None => failed(&Failure::new("InternalError", "the sync stopped without a reason")),
+        None => failed(&Failure::new(
+            "InternalError",
+            "the sync stopped without a reason",
+        )),
     }
 }
 
@@ -151,13 +154,18 @@ async fn write_records(
     end: &mut SyncEnd,
 ) -> Result<(), RecordsError> {
     let (job, written) = context
-        .persist(PATIENCE, || write_job(context, &claimed.job.id, end.clone()))
+        .persist(PATIENCE, || {
+            write_job(context, &claimed.job.id, end.clone())
+        })
         .await?;
     *end = written;
     match job {
         Job::Ended | Job::Gone => {}
         Job::NotOurs => {
-            tracing::warn!(job = claimed.job.id, "somebody else ended the job, or took it over");
+            tracing::warn!(
+                job = claimed.job.id,
+                "somebody else ended the job, or took it over"
+            );
             return Ok(());
         }
     }
@@ -170,7 +178,10 @@ async fn write_records(
         })
     });
     if let Changed::Gone = told.await? {
-        tracing::warn!(connector = id, "the connector was deleted while it was synced");
+        tracing::warn!(
+            connector = id,
+            "the connector was deleted while it was synced"
+        );
     }
     Ok(())
 }
@@ -198,7 +209,11 @@ async fn write_job(
             _ => return Ok((Job::NotOurs, end)),
         }
         let change = JobChange::Ended(Box::new(end.clone()));
-        match context.records.change_job(id, &change, Some(job.seen)).await {
+        match context
+            .records
+            .change_job(id, &change, Some(job.seen))
+            .await
+        {
             Ok(()) => return Ok((Job::Ended, end)),
             Err(error) if error.kind == RecordsErrorKind::NotFound => {
                 return Ok((Job::Gone, end));
@@ -214,7 +229,9 @@ async fn write_job(
 /// Whether the end is in the record already; a cancel that was written for us counts too.
 fn is_written(status: JobStatus, job: &SyncJob, end: &mut SyncEnd) -> bool {
     let at = end.at.timestamp_millis();
-    let same_time = job.completed_at.is_some_and(|time| time.timestamp_millis() == at);
+    let same_time = job
+        .completed_at
+        .is_some_and(|time| time.timestamp_millis() == at);
     match status {
         JobStatus::Suspended => end.status == JobStatus::Suspended,
         JobStatus::Canceled if same_time => {

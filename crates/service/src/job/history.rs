@@ -43,7 +43,9 @@ async fn read(context: &Context, claimed: &Claimed) -> Result<Brake, RecordsErro
     };
     let since = Some(context.clock().utc() - SPAN);
     let recent = filter(vec![JobType::Full, JobType::Incremental], since, PAGE);
-    let recent = context.persist(PATIENCE, || context.records.jobs(&recent)).await?;
+    let recent = context
+        .persist(PATIENCE, || context.records.jobs(&recent))
+        .await?;
     let index_name = &claimed.job.connector.index_name;
     let highest_count = recent
         .iter()
@@ -51,7 +53,9 @@ async fn read(context: &Context, claimed: &Claimed) -> Result<Brake, RecordsErro
         .filter_map(|job| job.record.total_document_count)
         .max();
     let last = filter(vec![JobType::Full], None, 1);
-    let last = context.persist(PATIENCE, || context.records.jobs(&last)).await?;
+    let last = context
+        .persist(PATIENCE, || context.records.jobs(&last))
+        .await?;
     let released = last.first().is_some_and(|last| {
         last.record.connector.index_name == *index_name && has_changed(&last.record, claimed)
     });
@@ -64,7 +68,10 @@ async fn read(context: &Context, claimed: &Claimed) -> Result<Brake, RecordsErro
 /// Whether rules or configuration are others than in an earlier job: then fewer documents are no
 /// surprise. Another password is none of that: an account that may read less must not open the brake.
 fn has_changed(earlier: &SyncJob, claimed: &Claimed) -> bool {
-    let same_rules = same_rules(&earlier.connector.filtering, &claimed.job.connector.filtering);
+    let same_rules = same_rules(
+        &earlier.connector.filtering,
+        &claimed.job.connector.filtering,
+    );
     let values = |configuration: &serde_json::Map<String, serde_json::Value>| {
         let mut values: Vec<_> = configuration
             .iter()

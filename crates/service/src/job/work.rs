@@ -60,7 +60,11 @@ async fn prepare(
     let (connector, record) = (&claimed.connector, &claimed.job);
     let source_type = source_type(context, claimed)?;
     let kind = kind(source_type, record.job_type)?;
-    let room = context.host.files.room(&format!("sync-{}", record.id)).await;
+    let room = context
+        .host
+        .files
+        .room(&format!("sync-{}", record.id))
+        .await;
     let room = room.map_err(|error| {
         Failure::new("DiskError", format!("no room for temporary files: {error}"))
     })?;
@@ -102,7 +106,11 @@ fn source_type(context: &Context, claimed: &Claimed) -> Result<&'static SourceTy
     let name = service_type(&claimed.connector, named)
         .or(claimed.job.connector.service_type.as_deref())
         .ok_or_else(|| Failure::invalid_config("the connector has no service type"))?;
-    context.host.registry.find(name).map_err(Failure::invalid_config)
+    context
+        .host
+        .registry
+        .find(name)
+        .map_err(Failure::invalid_config)
 }
 
 fn kind(source_type: &SourceType, job_type: JobType) -> Result<JobKind, Failure> {
@@ -136,7 +144,9 @@ async fn target(context: &Context, claimed: &Claimed) -> Result<Arc<dyn Target>,
     let request = TargetRequest {
         index,
         pipeline: &snapshot.pipeline.name,
-        api_key: context.api_key(&claimed.connector.id).filter(|_| is_content),
+        api_key: context
+            .api_key(&claimed.connector.id)
+            .filter(|_| is_content),
     };
     let give_up_at = context.clock().now() + PATIENCE;
     loop {

@@ -13,7 +13,10 @@ fn running_elsewhere(world: &World, id: &str, connector: &str, seconds_ago: i64,
     world.job(id, connector, JobType::Full);
     let seen = timestamp::to_text(world.clock.utc() - TimeDelta::seconds(seconds_ago));
     let mut state = world.records.state();
-    state.merge_job(id, json!({"status": status, "last_seen": seen, "worker_hostname": "elsewhere"}));
+    state.merge_job(
+        id,
+        json!({"status": status, "last_seen": seen, "worker_hostname": "elsewhere"}),
+    );
     state.merge_connector(connector, json!({"last_sync_status": "in_progress"}));
 }
 
@@ -30,7 +33,10 @@ async fn a_job_that_was_not_heard_of_for_five_minutes_ends_with_an_error() {
     for (job, connector) in [("lost", "c"), ("half", "d")] {
         let job = world.records.read_job(job);
         assert_eq!(job.status, JobStatus::Error);
-        assert_eq!(job.error.unwrap(), "The job has not seen any update for some time.");
+        assert_eq!(
+            job.error.unwrap(),
+            "The job has not seen any update for some time."
+        );
         let error = world.records.read_connector(connector).last_sync_error;
         assert!(connector == "c" || error.is_some());
     }
@@ -47,7 +53,10 @@ async fn a_job_that_another_instance_keeps_alive_stays_untouched() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let now = timestamp::to_text(world.clock.utc());
-        world.records.state().merge_job("theirs", json!({"last_seen": now}));
+        world
+            .records
+            .state()
+            .merge_job("theirs", json!({"last_seen": now}));
     }
     let job = world.records.read_job("theirs");
     assert_eq!(job.status, JobStatus::InProgress);
@@ -66,11 +75,17 @@ async fn connectors_of_other_services_are_left_to_them_but_orphans_end() {
     running_elsewhere(&world, "their-job", "theirs", 9999, "in_progress");
     running_elsewhere(&world, "orphan", "gone", 10, "in_progress");
     world.records.state().delete_connector("gone");
-    world.config.connectors.retain(|connector| connector.connector_id == "ours");
+    world
+        .config
+        .connectors
+        .retain(|connector| connector.connector_id == "ours");
     let running = world.start();
     world.until_job("orphan", JobStatus::Error).await;
     tokio::time::sleep(Duration::from_secs(700)).await;
-    assert_eq!(world.records.read_job("their-job").status, JobStatus::InProgress);
+    assert_eq!(
+        world.records.read_job("their-job").status,
+        JobStatus::InProgress
+    );
     running.end().await.unwrap();
 }
 
@@ -81,7 +96,11 @@ async fn our_own_running_jobs_are_never_cleaned_up() {
     behaviour.open.send_replace(false);
     world.job("j", "c", JobType::Full);
     // No progress reaches the record.
-    world.records.refuse("stats", 10_000, tributary_protocol::records::RecordsErrorKind::Rejected);
+    world.records.refuse(
+        "stats",
+        10_000,
+        tributary_protocol::records::RecordsErrorKind::Rejected,
+    );
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(3000)).await;
     assert_eq!(world.records.read_job("j").status, JobStatus::InProgress);
@@ -95,7 +114,10 @@ async fn a_connector_left_as_syncing_by_a_crash_is_set_right() {
     let mut world = World::default();
     world.connector("c", "plain");
     // Killed between the connector's record and the job's.
-    world.records.state().merge_connector("c", json!({"last_sync_status": "in_progress"}));
+    world
+        .records
+        .state()
+        .merge_connector("c", json!({"last_sync_status": "in_progress"}));
     world.job("j", "c", JobType::Full);
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(250)).await;

@@ -40,7 +40,9 @@ async fn a_new_connector_gets_its_form_waits_for_values_and_syncs_when_it_has_th
 
     let values = json!({"configuration": {"host": {"value": host}}, "status": "configured"});
     world.records.state().merge_connector("c", values);
-    world.until_job("j", tributary_protocol::JobStatus::Completed).await;
+    world
+        .until_job("j", tributary_protocol::JobStatus::Completed)
+        .await;
     assert_eq!(world.ids("index-c"), ["a", "b", "c"]);
     let source = world.records.connector_source("c");
     assert_eq!(source["status"], "connected");
@@ -54,7 +56,11 @@ async fn missing_fields_properties_and_features_are_added_and_values_stay() {
     let behaviour = world.connector("c", "rich");
     let features = json!({"features": {"sync_rules": {"basic": {"enabled": false}}}});
     world.records.state().merge_connector("c", features);
-    let value = at(&world.records.connector_source("c"), "/configuration/host/value").clone();
+    let value = at(
+        &world.records.connector_source("c"),
+        "/configuration/host/value",
+    )
+    .clone();
     let mut source = world.records.connector_source("c");
     source["configuration"] = json!({"host": {"value": value}, "mine": {"value": 7}});
     world.records.state().put_connector("c", source);
@@ -64,7 +70,10 @@ async fn missing_fields_properties_and_features_are_added_and_values_stay() {
     assert_eq!(at(&source, "/configuration/host/value"), &value);
     assert_eq!(at(&source, "/configuration/host/type"), "str");
     assert_eq!(at(&source, "/configuration/mine/value"), 7);
-    assert_eq!(at(&source, "/configuration/use_document_level_security/value"), false);
+    assert_eq!(
+        at(&source, "/configuration/use_document_level_security/value"),
+        false
+    );
     assert_eq!(at(&source, "/features/sync_rules/basic/enabled"), true);
     assert_eq!(source["status"], "connected");
     // Complete is complete: nothing is written again.
@@ -79,27 +88,39 @@ async fn missing_fields_properties_and_features_are_added_and_values_stay() {
 async fn the_status_says_what_is_wrong_and_when_it_is_right_again() {
     let mut world = World::default();
     let behaviour = world.connector("c", "plain");
-    *behaviour.ping.lock().unwrap() = Act::Fail(ErrorKind::Unavailable, "db1:5432 refuses connections");
+    *behaviour.ping.lock().unwrap() =
+        Act::Fail(ErrorKind::Unavailable, "db1:5432 refuses connections");
     let running = world.start();
     tokio::time::sleep(SOON).await;
     let connector = world.records.read_connector("c");
     assert_eq!(connector.status, ConnectorStatus::Error);
-    assert_eq!(connector.error.unwrap(), "Unavailable: db1:5432 refuses connections");
+    assert_eq!(
+        connector.error.unwrap(),
+        "Unavailable: db1:5432 refuses connections"
+    );
     // Said once, not at every look.
     tokio::time::sleep(Duration::from_secs(200)).await;
     assert_eq!(world.records.calls("status"), 1);
 
     *behaviour.ping.lock().unwrap() = Act::Answer;
-    *behaviour.findings.lock().unwrap() =
-        vec![Finding::at("host", "no such table"), Finding::new("no right to read")];
+    *behaviour.findings.lock().unwrap() = vec![
+        Finding::at("host", "no such table"),
+        Finding::new("no right to read"),
+    ];
     tokio::time::sleep(Duration::from_secs(31)).await;
     let error = world.records.read_connector("c").error.unwrap();
-    assert_eq!(error, "ConfigurationError: host: no such table; no right to read");
+    assert_eq!(
+        error,
+        "ConfigurationError: host: no such table; no right to read"
+    );
 
     behaviour.findings.lock().unwrap().clear();
     tokio::time::sleep(Duration::from_secs(31)).await;
     let connector = world.records.read_connector("c");
-    assert_eq!((connector.status, connector.error), (ConnectorStatus::Connected, None));
+    assert_eq!(
+        (connector.status, connector.error),
+        (ConnectorStatus::Connected, None)
+    );
     running.end().await.unwrap();
 }
 
@@ -115,7 +136,10 @@ async fn all_problems_of_the_configuration_are_said_together() {
     tokio::time::sleep(SOON).await;
     let error = world.records.read_connector("c").error.unwrap();
     assert!(error.contains("'Host' cannot be empty."), "{error}");
-    assert!(error.contains("'Document-level security' should be true or false."), "{error}");
+    assert!(
+        error.contains("'Document-level security' should be true or false."),
+        "{error}"
+    );
     running.end().await.unwrap();
 }
 
@@ -131,7 +155,9 @@ async fn an_unknown_service_type_names_the_nearest() {
     assert!(error.contains("'plainn'; did you mean 'plain'?"), "{error}");
     // A job of it ends with the same words.
     world.job("j", "c", JobType::Full);
-    world.until_job("j", tributary_protocol::JobStatus::Error).await;
+    world
+        .until_job("j", tributary_protocol::JobStatus::Error)
+        .await;
     let error = world.records.read_job("j").error.unwrap();
     assert!(error.contains("did you mean 'plain'?"), "{error}");
     running.end().await.unwrap();
@@ -146,12 +172,21 @@ async fn a_panic_in_a_source_is_an_error_of_its_connector() {
     let running = world.start();
     tokio::time::sleep(SOON).await;
     let error = world.records.read_connector("c").error.unwrap();
-    assert!(error.starts_with("InternalError: ") && error.contains("scripted panic"), "{error}");
-    assert_eq!(world.records.read_connector("good").status, ConnectorStatus::Connected);
+    assert!(
+        error.starts_with("InternalError: ") && error.contains("scripted panic"),
+        "{error}"
+    );
+    assert_eq!(
+        world.records.read_connector("good").status,
+        ConnectorStatus::Connected
+    );
 
     *behaviour.ping.lock().unwrap() = Act::Answer;
     tokio::time::sleep(Duration::from_secs(31)).await;
-    assert_eq!(world.records.read_connector("c").status, ConnectorStatus::Connected);
+    assert_eq!(
+        world.records.read_connector("c").status,
+        ConnectorStatus::Connected
+    );
     running.end().await.unwrap();
 }
 
@@ -164,7 +199,10 @@ async fn an_unreadable_schedule_is_said() {
     let running = world.start();
     tokio::time::sleep(SOON).await;
     let error = world.records.read_connector("c").error.unwrap();
-    assert!(error.contains("the schedule of full syncs, '0 0 25 * * ?'"), "{error}");
+    assert!(
+        error.contains("the schedule of full syncs, '0 0 25 * * ?'"),
+        "{error}"
+    );
     running.end().await.unwrap();
 }
 
@@ -201,10 +239,18 @@ async fn a_valid_draft_is_activated() {
     let source = world.records.connector_source("c");
     assert_eq!(at(&source, "/filtering/0/draft/validation/state"), "valid");
     assert_eq!(at(&source, "/filtering/0/active/rules/0/id"), "r");
-    assert_eq!(at(&source, "/filtering/0/active/advanced_snippet/value/0/table"), "t");
+    assert_eq!(
+        at(
+            &source,
+            "/filtering/0/active/advanced_snippet/value/0/table"
+        ),
+        "t"
+    );
     // And used by the next job.
     world.job("j", "c", JobType::Full);
-    world.until_job("j", tributary_protocol::JobStatus::Completed).await;
+    world
+        .until_job("j", tributary_protocol::JobStatus::Completed)
+        .await;
     assert_eq!(world.ids("index-c"), ["a", "c"]);
     running.end().await.unwrap();
 }
@@ -280,7 +326,9 @@ async fn one_connector_that_cannot_be_written_does_not_keep_others_from_it() {
     let mut world = World::default();
     world.new_connector("a", "plain");
     world.new_connector("b", "plain");
-    world.records.refuse("prepare_connector", 1, RecordsErrorKind::Rejected);
+    world
+        .records
+        .refuse("prepare_connector", 1, RecordsErrorKind::Rejected);
     let running = world.start();
     tokio::time::sleep(SOON).await;
     let written = ["a", "b"]
@@ -288,6 +336,9 @@ async fn one_connector_that_cannot_be_written_does_not_keep_others_from_it() {
         .filter(|id| world.records.read_connector(id).status.as_str() == "needs_configuration");
     assert_eq!(written.count(), 1);
     tokio::time::sleep(Duration::from_secs(31)).await;
-    assert_eq!(world.records.read_connector("a").status.as_str(), "needs_configuration");
+    assert_eq!(
+        world.records.read_connector("a").status.as_str(),
+        "needs_configuration"
+    );
     running.end().await.unwrap();
 }

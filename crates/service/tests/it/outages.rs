@@ -89,7 +89,12 @@ async fn a_long_outage_ends_neither_the_service_nor_the_running_sync() {
     world.records.away_for(MINUTE * 60);
     tokio::time::sleep(MINUTE * 5).await;
     let reasons = running.status.why_not_ready();
-    assert!(reasons.iter().any(|reason| reason.contains("scripted Unavailable")), "{reasons:?}");
+    assert!(
+        reasons
+            .iter()
+            .any(|reason| reason.contains("scripted Unavailable")),
+        "{reasons:?}"
+    );
     assert!(running.status.why_not_live().is_empty());
     // The work is done while nobody can be told.
     behaviour.open.send_replace(true);
@@ -115,7 +120,11 @@ async fn told_to_end_during_an_outage() {
     world.records.away_for(MINUTE * 60);
     let begin = tokio::time::Instant::now();
     running.end().await.unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(25), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        begin.elapsed()
+    );
     // Nobody could be told; the cleanup of whoever comes next does.
     tokio::time::sleep(MINUTE * 60).await;
     behaviour.open.send_replace(true);

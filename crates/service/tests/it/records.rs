@@ -60,7 +60,12 @@ enum How {
 }
 
 impl State {
-    fn put(docs: fn(&mut Self) -> &mut Docs, state: &mut Self, id: &str, source: Map<String, Value>) {
+    fn put(
+        docs: fn(&mut Self) -> &mut Docs,
+        state: &mut Self,
+        id: &str,
+        source: Map<String, Value>,
+    ) {
         state.last_seq_no += 1;
         let seq_no = state.last_seq_no;
         docs(state).insert(id.to_owned(), Doc { source, seq_no });
@@ -77,12 +82,20 @@ impl State {
     /// Changes a connector as Kibana or another instance does.
     pub fn merge_connector(&mut self, id: &str, doc: Value) {
         self.last_seq_no += 1;
-        merge(self.connectors.get_mut(id).unwrap(), object(doc), self.last_seq_no);
+        merge(
+            self.connectors.get_mut(id).unwrap(),
+            object(doc),
+            self.last_seq_no,
+        );
     }
 
     pub fn merge_job(&mut self, id: &str, doc: Value) {
         self.last_seq_no += 1;
-        merge(self.jobs.get_mut(id).unwrap(), object(doc), self.last_seq_no);
+        merge(
+            self.jobs.get_mut(id).unwrap(),
+            object(doc),
+            self.last_seq_no,
+        );
     }
 
     pub fn merge_job_if_there(&mut self, id: &str, doc: Value) {
@@ -177,7 +190,11 @@ impl MemoryRecords {
 
     /// How often this call was made.
     pub fn calls(&self, name: &str) -> usize {
-        self.state().calls.iter().filter(|call| *call == name).count()
+        self.state()
+            .calls
+            .iter()
+            .filter(|call| *call == name)
+            .count()
     }
 
     pub fn call_count(&self) -> usize {
@@ -402,7 +419,9 @@ fn write(
     seen: Option<Seen>,
     partial: impl FnOnce(&Map<String, Value>) -> Result<Partial, RecordsError>,
 ) -> Result<(), RecordsError> {
-    let doc = docs.get_mut(id).ok_or_else(|| error(RecordsErrorKind::NotFound))?;
+    let doc = docs
+        .get_mut(id)
+        .ok_or_else(|| error(RecordsErrorKind::NotFound))?;
     if seen.is_some_and(|seen| seen.seq_no != doc.seq_no) {
         return Err(error(RecordsErrorKind::Conflict));
     }
@@ -460,10 +479,16 @@ impl Records for MemoryRecords {
     ) -> Result<(), RecordsError> {
         self.call(connector_change_name(change), |state, now| {
             state.last_seq_no += 1;
-            write(&mut state.connectors, id, state.last_seq_no, seen, |source| {
-                let connector = Connector::from_source(id, source).unwrap();
-                connector_partial(&connector, change, now)
-            })
+            write(
+                &mut state.connectors,
+                id,
+                state.last_seq_no,
+                seen,
+                |source| {
+                    let connector = Connector::from_source(id, source).unwrap();
+                    connector_partial(&connector, change, now)
+                },
+            )
         })
         .await
     }
@@ -478,7 +503,9 @@ impl Records for MemoryRecords {
                     || filter.connector_ids.contains(&connector))
                     && (filter.statuses.is_empty() || filter.statuses.contains(&job.status))
                     && (filter.job_types.is_empty() || filter.job_types.contains(&job.job_type))
-                    && filter.created_since.is_none_or(|since| job.created_at >= Some(since));
+                    && filter
+                        .created_since
+                        .is_none_or(|since| job.created_at >= Some(since));
                 if fits {
                     found.push(versioned(job, doc));
                 }
@@ -511,7 +538,9 @@ impl Records for MemoryRecords {
     ) -> Result<String, RecordsError> {
         self.call("create_job", |state, now| {
             let source = SyncJob::new_document(&connector.record, job_type, trigger_method, now)
-                .map_err(|error| RecordsError::new(RecordsErrorKind::Rejected, error.to_string()))?;
+                .map_err(|error| {
+                    RecordsError::new(RecordsErrorKind::Rejected, error.to_string())
+                })?;
             state.created += 1;
             let id = format!("scheduled-{}", state.created);
             state.put_job(&id, source.into());

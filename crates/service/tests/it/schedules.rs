@@ -12,9 +12,7 @@ fn schedule(job_type: &str, interval: &str) -> serde_json::Value {
 
 fn scheduled(world: &World, job_type: JobType) -> Vec<SyncJob> {
     let mut jobs = world.records.all_jobs();
-    jobs.retain(|job| {
-        job.job_type == job_type && job.trigger_method == TriggerMethod::Scheduled
-    });
+    jobs.retain(|job| job.job_type == job_type && job.trigger_method == TriggerMethod::Scheduled);
     jobs
 }
 
@@ -23,7 +21,10 @@ fn scheduled(world: &World, job_type: JobType) -> Vec<SyncJob> {
 async fn a_job_is_made_when_its_time_comes_and_runs_at_once() {
     let mut world = World::default();
     world.connector("c", "plain");
-    world.records.state().merge_connector("c", schedule("full", "0 10 * * * ?"));
+    world
+        .records
+        .state()
+        .merge_connector("c", schedule("full", "0 10 * * * ?"));
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(599)).await;
     assert_eq!(scheduled(&world, JobType::Full).len(), 0);
@@ -32,7 +33,11 @@ async fn a_job_is_made_when_its_time_comes_and_runs_at_once() {
     let jobs = scheduled(&world, JobType::Full);
     assert_eq!(jobs.len(), 1);
     assert_eq!(jobs[0].status, JobStatus::Completed);
-    let noted = world.records.read_connector("c").last_sync_scheduled_at.unwrap();
+    let noted = world
+        .records
+        .read_connector("c")
+        .last_sync_scheduled_at
+        .unwrap();
     assert!(noted <= jobs[0].created_at.unwrap());
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(scheduled(&world, JobType::Full).len(), 2);
@@ -43,7 +48,10 @@ async fn a_job_is_made_when_its_time_comes_and_runs_at_once() {
 async fn seconds_count() {
     let mut world = World::default();
     world.connector("c", "plain");
-    world.records.state().merge_connector("c", schedule("full", "0/10 * * * * ?"));
+    world
+        .records
+        .state()
+        .merge_connector("c", schedule("full", "0/10 * * * * ?"));
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(101)).await;
     assert_eq!(scheduled(&world, JobType::Full).len(), 10);
@@ -54,7 +62,10 @@ async fn seconds_count() {
 async fn times_missed_while_no_service_ran_are_caught_up_once() {
     let mut world = World::default();
     world.connector("c", "plain");
-    world.records.state().merge_connector("c", schedule("full", "0 0 * * * ?"));
+    world
+        .records
+        .state()
+        .merge_connector("c", schedule("full", "0 0 * * * ?"));
     let earlier = json!({"last_sync_scheduled_at": "2025-12-31T18:00:02Z"});
     world.records.state().merge_connector("c", earlier);
     let running = world.start();
@@ -74,7 +85,10 @@ async fn times_missed_while_no_service_ran_are_caught_up_once() {
 async fn two_instances_make_one_job_for_each_time() {
     let mut world = World::default();
     world.connector("c", "plain");
-    world.records.state().merge_connector("c", schedule("full", "0 0/5 * * * ?"));
+    world
+        .records
+        .state()
+        .merge_connector("c", schedule("full", "0 0/5 * * * ?"));
     let a = world.start_as("host-a", Actions::default());
     let b = world.start_as("host-b", Actions::default());
     tokio::time::sleep(Duration::from_secs(3610)).await;
@@ -89,7 +103,10 @@ async fn all_kinds_that_the_source_has_are_made() {
     for (id, service_type) in [("r", "rich"), ("p", "plain")] {
         world.connector(id, service_type);
         for kind in ["full", "incremental", "access_control"] {
-            world.records.state().merge_connector(id, schedule(kind, "0 1 * * * ?"));
+            world
+                .records
+                .state()
+                .merge_connector(id, schedule(kind, "0 1 * * * ?"));
         }
     }
     let running = world.start();
@@ -112,9 +129,15 @@ async fn nothing_is_made_before_there_is_a_configuration_or_an_index() {
     world.new_connector("new", "plain");
     world.connector("detached", "plain");
     for id in ["new", "detached"] {
-        world.records.state().merge_connector(id, schedule("full", "0 * * * * ?"));
+        world
+            .records
+            .state()
+            .merge_connector(id, schedule("full", "0 * * * * ?"));
     }
-    world.records.state().merge_connector("detached", json!({"index_name": null}));
+    world
+        .records
+        .state()
+        .merge_connector("detached", json!({"index_name": null}));
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(200)).await;
     assert_eq!(scheduled(&world, JobType::Full).len(), 0);
@@ -127,7 +150,10 @@ async fn a_data_source_that_is_away_does_not_keep_jobs_from_being_made() {
     let mut world = World::default();
     let behaviour = world.connector("c", "plain");
     *behaviour.ping.lock().unwrap() = crate::source::Act::Hang;
-    world.records.state().merge_connector("c", schedule("full", "0 1 * * * ?"));
+    world
+        .records
+        .state()
+        .merge_connector("c", schedule("full", "0 1 * * * ?"));
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(62)).await;
     assert_eq!(scheduled(&world, JobType::Full).len(), 1);

@@ -86,8 +86,12 @@ pub fn data_source() -> (String, Arc<Behaviour>) {
 }
 
 static HOST: Field<String> = Field::text("host", "Host").order(1);
-static ACCESS: Field<bool> =
-    Field::toggle("use_document_level_security", "Document-level security", false).order(2);
+static ACCESS: Field<bool> = Field::toggle(
+    "use_document_level_security",
+    "Document-level security",
+    false,
+)
+.order(2);
 
 /// A source with no features beyond basic rules.
 pub static PLAIN: SourceType = SourceType {

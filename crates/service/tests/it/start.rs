@@ -4,10 +4,7 @@ use crate::{
     source::{Act, SOON},
     world::World,
 };
-use std::{
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 use tributary_protocol::{JobType, records::RecordsErrorKind};
 use tributary_sdk::StopSignal;
 use tributary_service::{Service, ServiceError};
@@ -40,15 +37,25 @@ async fn data_sources_that_hang_hold_up_nobody() {
     tokio::time::sleep(SOON).await;
     // All have a heartbeat, and the one that works is synced.
     assert_eq!(world.records.calls("check_in"), 5);
-    world.until_job("j", tributary_protocol::JobStatus::Completed).await;
+    world
+        .until_job("j", tributary_protocol::JobStatus::Completed)
+        .await;
     // The four are in all places for checks, but not for ever.
     world
-        .until("a is in error", |records| records.read_connector("a").error.is_some())
+        .until("a is in error", |records| {
+            records.read_connector("a").error.is_some()
+        })
         .await;
     let error = world.records.read_connector("a").error.unwrap();
-    assert_eq!(error, "Timeout: the data source did not answer within 120 s");
+    assert_eq!(
+        error,
+        "Timeout: the data source did not answer within 120 s"
+    );
     tokio::time::sleep(SOON).await;
-    assert_eq!(world.records.read_connector("e").status.as_str(), "connected");
+    assert_eq!(
+        world.records.read_connector("e").status.as_str(),
+        "connected"
+    );
     running.end().await.unwrap();
 }
 
@@ -62,7 +69,12 @@ async fn waits_for_elasticsearch_with_growing_pauses() {
     tokio::time::sleep(Duration::from_millis(14_500)).await;
     assert_eq!(world.server.greeted.load(Ordering::SeqCst), 4);
     let reasons = running.status.why_not_ready();
-    assert!(reasons.iter().any(|reason| reason.contains("does not answer")), "{reasons:?}");
+    assert!(
+        reasons
+            .iter()
+            .any(|reason| reason.contains("does not answer")),
+        "{reasons:?}"
+    );
     assert!(running.status.why_not_live().is_empty());
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(world.server.greeted.load(Ordering::SeqCst), 5);
@@ -78,7 +90,12 @@ async fn gives_up_when_elasticsearch_does_not_come() {
     let begin = tokio::time::Instant::now();
     let error = world.start().task.await.unwrap().unwrap_err();
     assert!(matches!(error, ServiceError::Unreachable { .. }), "{error}");
-    assert!(error.to_string().contains("240 s (elasticsearch.max_wait_duration)"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("240 s (elasticsearch.max_wait_duration)"),
+        "{error}"
+    );
     assert_eq!(begin.elapsed().as_secs(), 240);
 }
 
@@ -94,16 +111,23 @@ async fn a_refused_password_is_not_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn the_records_are_prepared_in_several_attempts() {
     let world = World::default();
-    world.records.refuse("prepare", 9, RecordsErrorKind::Forbidden);
+    world
+        .records
+        .refuse("prepare", 9, RecordsErrorKind::Forbidden);
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(9 * 30 + 1)).await;
     assert!(world.records.is_prepared());
     running.end().await.unwrap();
 
     let world = World::default();
-    world.records.refuse("prepare", 10, RecordsErrorKind::Forbidden);
+    world
+        .records
+        .refuse("prepare", 10, RecordsErrorKind::Forbidden);
     let error = world.start().task.await.unwrap().unwrap_err();
-    assert!(matches!(error, ServiceError::NotPrepared { attempts: 10, .. }), "{error}");
+    assert!(
+        matches!(error, ServiceError::NotPrepared { attempts: 10, .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +146,9 @@ async fn too_many_errors_end_the_service_with_the_reason() {
     let mut world = World::default();
     world.new_connector("c", "plain");
     world.config.service.max_errors = 5;
-    world.records.refuse("connectors", 1000, RecordsErrorKind::Forbidden);
+    world
+        .records
+        .refuse("connectors", 1000, RecordsErrorKind::Forbidden);
     let error = world.start().task.await.unwrap().unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, ServiceError::TooManyErrors(_)), "{text}");
@@ -137,7 +163,9 @@ async fn errors_that_are_far_apart_do_not_end_the_service() {
     world.config.service.max_errors = 5;
     let running = world.start();
     for _ in 0..30 {
-        world.records.refuse("connectors", 1, RecordsErrorKind::Forbidden);
+        world
+            .records
+            .refuse("connectors", 1, RecordsErrorKind::Forbidden);
         tokio::time::sleep(Duration::from_secs(200)).await;
     }
     assert!(!running.task.is_finished());
@@ -150,7 +178,9 @@ async fn many_connectors_with_one_common_error_are_one_error() {
     for number in 0..50 {
         world.new_connector(&format!("c{number:02}"), "plain");
     }
-    world.records.refuse("prepare_connector", 50, RecordsErrorKind::Forbidden);
+    world
+        .records
+        .refuse("prepare_connector", 50, RecordsErrorKind::Forbidden);
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert!(!running.task.is_finished());
@@ -202,7 +232,10 @@ async fn only_the_chosen_loops_run() {
     let running = world.start_as("host-a", actions);
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(world.records.read_job("j").status.as_str(), "pending");
-    assert_eq!(world.records.read_connector("c").status.as_str(), "connected");
+    assert_eq!(
+        world.records.read_connector("c").status.as_str(),
+        "connected"
+    );
     running.end().await.unwrap();
 }
 

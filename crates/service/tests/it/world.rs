@@ -25,8 +25,7 @@ use tributary_protocol::{
 use tributary_sdk::{StopSource, async_trait};
 use tributary_service::{
     Actions, Config, FilesFactory, Greeting, Host, Registry, Room, Server, Service, ServiceError,
-    Status, TargetFactory, TargetRequest,
-    config::ConnectorConfig,
+    Status, TargetFactory, TargetRequest, config::ConnectorConfig,
 };
 use tributary_testkit::memory::{MemoryFiles, MemoryTarget, VirtualClock};
 
@@ -215,14 +214,18 @@ impl World {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let jobs = self.records.all_jobs();
-        let errors: Vec<_> = jobs.iter().map(|job| (&job.id, job.status, &job.error)).collect();
+        let errors: Vec<_> = jobs
+            .iter()
+            .map(|job| (&job.id, job.status, &job.error))
+            .collect();
         panic!("never: {what}; jobs: {errors:?}");
     }
 
     /// Waits until a job has this status.
     pub async fn until_job(&self, id: &str, status: JobStatus) {
         let what = format!("job {id} is {status}");
-        self.until(&what, |records| records.read_job(id).status == status).await;
+        self.until(&what, |records| records.read_job(id).status == status)
+            .await;
     }
 
     /// Waits until the connector's record says so too.

@@ -1,0 +1,9 @@
+//! The world of the real service: the clock of the machine, its disk, Elasticsearch over HTTP.
+
+mod elastic;
+mod scratch;
+mod system;
+
+pub use elastic::{HostError, connection, elastic_host};
+pub use scratch::ScratchFolders;
+pub use system::{SystemClock, hostname};
