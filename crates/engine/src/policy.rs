@@ -112,8 +112,11 @@ pub(crate) enum ItemConsequence {
     Absent,
     /// Somebody changed the document since.
     Conflict,
-    /// Wait, then send this one again.
+    /// Wait, then send this one again, a few times.
     Again,
+    /// The index takes nothing of the kind at the moment: wait, then send this one again, as long as
+    /// the job is patient.
+    Wait,
     /// The index refuses this document, now and later.
     Refused,
     /// The job ends.
@@ -128,12 +131,13 @@ pub(crate) fn item_consequence(answer: &Answer) -> ItemConsequence {
         .map_or("", |error| error.kind.as_str());
     match answer.status {
         200..=299 if answer.error.is_none() => ItemConsequence::Done,
-        403 | 429 if kind == "cluster_block_exception" => ItemConsequence::Again,
+        403 | 429 if kind == "cluster_block_exception" => ItemConsequence::Wait,
         401 | 403 => ItemConsequence::EndsJob,
         404 if kind == "index_not_found_exception" => ItemConsequence::EndsJob,
         404 => ItemConsequence::Absent,
         409 => ItemConsequence::Conflict,
-        429 | 500..=599 => ItemConsequence::Again,
+        429 | 503 => ItemConsequence::Wait,
+        500..=599 => ItemConsequence::Again,
         _ => ItemConsequence::Refused,
     }
 }
@@ -175,10 +179,10 @@ mod tests {
             (
                 429,
                 "es_rejected_execution_exception",
-                ItemConsequence::Again,
+                ItemConsequence::Wait,
             ),
-            (429, "cluster_block_exception", ItemConsequence::Again),
-            (403, "cluster_block_exception", ItemConsequence::Again),
+            (429, "cluster_block_exception", ItemConsequence::Wait),
+            (403, "cluster_block_exception", ItemConsequence::Wait),
             (403, "security_exception", ItemConsequence::EndsJob),
             (404, "index_not_found_exception", ItemConsequence::EndsJob),
             (404, "document_missing_exception", ItemConsequence::Absent),
@@ -188,7 +192,8 @@ mod tests {
                 ItemConsequence::Conflict,
             ),
             (400, "document_parsing_exception", ItemConsequence::Refused),
-            (503, "unavailable_shards_exception", ItemConsequence::Again),
+            (503, "unavailable_shards_exception", ItemConsequence::Wait),
+            (500, "null_pointer_exception", ItemConsequence::Again),
         ] {
             assert_eq!(
                 item_consequence(&answer(status, kind)),

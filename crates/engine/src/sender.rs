@@ -48,6 +48,7 @@ pub(crate) struct Entry {
     /// Held until the answer.
     pub(crate) permits: [Option<Permit>; 2],
     attempts: u32,
+    failing_since: Option<Duration>,
     is_stripped: bool,
     /// A request with it broke off, so it may have been carried out without our knowing.
     is_resent: bool,
@@ -66,6 +67,7 @@ impl Entry {
             purpose,
             permits,
             attempts: 0,
+            failing_since: None,
             is_stripped: false,
             is_resent: false,
         }
@@ -77,6 +79,18 @@ impl Entry {
             Action::Delete(_) => 0,
         };
         text + self.operation.id.as_str().len() + ACTION_OVERHEAD
+    }
+
+    /// Whether it is to be sent again after a failure.
+    fn has_patience(
+        &mut self,
+        consequence: ItemConsequence,
+        now: Duration,
+        patience: Duration,
+    ) -> bool {
+        let since = *self.failing_since.get_or_insert(now);
+        let may_wait = consequence == ItemConsequence::Wait && now.saturating_sub(since) < patience;
+        self.attempts < ITEM_ATTEMPTS || may_wait
     }
 
     /// NDJSON lines (`bulk.chunk_size` counts those, service sheet §2).
@@ -369,6 +383,7 @@ impl<F> Sender<F> {
         answers: Vec<Answer>,
         books: &mut Books,
     ) -> Result<(), Halt> {
+        let now = self.clock.now();
         let mut again = Vec::new();
         let mut is_busy = false;
         for (mut entry, answer) in entries.into_iter().zip(answers) {
@@ -383,8 +398,10 @@ impl<F> Sender<F> {
                 ItemConsequence::Conflict if entry.purpose == Purpose::Deletion => {
                     books.counters.bounced += 1;
                 }
-                ItemConsequence::Again | ItemConsequence::Conflict
-                    if entry.attempts < ITEM_ATTEMPTS =>
+                consequence @ (ItemConsequence::Again
+                | ItemConsequence::Wait
+                | ItemConsequence::Conflict)
+                    if entry.has_patience(consequence, now, self.patience) =>
                 {
                     is_busy |= answer.status == 429;
                     entry.attempts += 1;
@@ -392,7 +409,7 @@ impl<F> Sender<F> {
                     again.push(entry);
                     continue;
                 }
-                ItemConsequence::Again | ItemConsequence::Conflict => {
+                ItemConsequence::Again | ItemConsequence::Wait | ItemConsequence::Conflict => {
                     refused(&entry, &answer, Mark::Lost, books)?;
                 }
                 ItemConsequence::Refused => match stripped(&mut entry, &answer, books) {

@@ -292,6 +292,28 @@ async fn requests_that_fail_together_are_one_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_index_that_refuses_documents_for_ten_minutes_is_waited_for() {
+    for (status, kind) in [
+        (429, BUSY),
+        (429, "cluster_block_exception"),
+        (503, "unavailable_shards_exception"),
+    ] {
+        let begin = tokio::time::Instant::now();
+        let target = MemoryTarget::scripted(move |_, call| match call {
+            Call::Bulk(ids) if begin.elapsed() < Duration::from_secs(600) => Some(Fault::Items(
+                ids.iter().map(|id| (id.clone(), status, kind)).collect(),
+            )),
+            _ => None,
+        });
+        let ids = names(50);
+        let ran = World::new(Script::docs(&ids), target).run().await;
+        assert_eq!(ran.outcome.verdict, Verdict::Completed, "{kind}");
+        assert_eq!(ran.target.ids(), ids);
+        assert_eq!(ran.counters().failed, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_somebody_else_deleted_while_the_index_was_busy_is_not_counted_as_ours() {
     let is_first = AtomicBool::new(true);
     let target = MemoryTarget::scripted(move |_, call| {
