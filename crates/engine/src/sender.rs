@@ -393,7 +393,7 @@ impl<F> Sender<F> {
                     // Otherwise somebody else deleted it.
                     Purpose::Deletion => books.counters.deleted += u64::from(entry.is_resent),
                     Purpose::Access => books.seen(entry.hash, Fate::Seen),
-                    Purpose::Document => refused(&entry, &answer, Mark::Refused, books)?,
+                    Purpose::Document => refused(&entry, item_text(&answer), Mark::Refused, books)?,
                 },
                 ItemConsequence::Conflict if entry.purpose == Purpose::Deletion => {
                     books.counters.bounced += 1;
@@ -410,14 +410,14 @@ impl<F> Sender<F> {
                     continue;
                 }
                 ItemConsequence::Again | ItemConsequence::Wait | ItemConsequence::Conflict => {
-                    refused(&entry, &answer, Mark::Lost, books)?;
+                    refused(&entry, item_text(&answer), Mark::Lost, books)?;
                 }
                 ItemConsequence::Refused => match stripped(&mut entry, &answer, books) {
                     true => {
                         again.push(entry);
                         continue;
                     }
-                    false => refused(&entry, &answer, Mark::Refused, books)?,
+                    false => refused(&entry, item_text(&answer), Mark::Refused, books)?,
                 },
                 ItemConsequence::EndsJob => return Err(Halt::Failed(item_text(&answer))),
             }
@@ -514,8 +514,7 @@ impl<F> Sender<F> {
                 self.enqueue_front(vec![entry]);
                 continue;
             }
-            let id = entry.operation.id.clone();
-            books.refused(entry.hash, &id, error.message.clone(), Mark::Refused)?;
+            refused(&entry, error.message.clone(), Mark::Refused, books)?;
             self.release(entry.hash);
         }
         Ok(())
@@ -623,14 +622,14 @@ fn done(entry: &Entry, answer: &Answer, books: &mut Books) -> Result<(), Halt> {
     }
 }
 
-fn refused(entry: &Entry, answer: &Answer, mark: Mark, books: &mut Books) -> Result<(), Halt> {
+fn refused(entry: &Entry, reason: String, mark: Mark, books: &mut Books) -> Result<(), Halt> {
     if entry.purpose == Purpose::Deletion {
-        let reason = format!("could not be deleted: {}", item_text(answer));
+        let reason = format!("could not be deleted: {reason}");
         books.odd(&entry.operation.id, "index", reason);
         books.counters.kept += 1;
         return Ok(());
     }
-    books.refused(entry.hash, &entry.operation.id, item_text(answer), mark)
+    books.refused(entry.hash, &entry.operation.id, reason, mark)
 }
 
 /// Takes out the field that the answer names, once.

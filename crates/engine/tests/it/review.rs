@@ -314,6 +314,20 @@ async fn an_index_that_refuses_documents_for_ten_minutes_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deletion_that_is_refused_is_no_failed_document() {
+    let target = MemoryTarget::scripted(|_, call| match call {
+        Call::Bulk(ids) if ids.contains(&"old".to_owned()) => {
+            Some(Fault::Refused(TargetErrorKind::Rejected))
+        }
+        _ => None,
+    });
+    target.put("old", json!({}));
+    let ran = World::new(Script::docs(&["a"]), target).run().await;
+    assert_eq!(ran.target.ids(), ["a", "old"]);
+    assert_eq!((ran.counters().failed, ran.counters().kept), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_somebody_else_deleted_while_the_index_was_busy_is_not_counted_as_ours() {
     let is_first = AtomicBool::new(true);
     let target = MemoryTarget::scripted(move |_, call| {
