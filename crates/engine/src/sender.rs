@@ -528,6 +528,9 @@ impl<F> Sender<F> {
 
     /// Adds to the open batch an entry whose id is in no slot.
     fn push(&mut self, entry: Entry) {
+        if self.open.bytes + entry.bytes() > self.chunk_bytes {
+            self.flush();
+        }
         if self.open.entries.is_empty() {
             self.open.number = self.next_number();
             self.open_since = self.clock.now();

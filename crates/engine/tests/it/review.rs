@@ -29,6 +29,16 @@ fn moving(listing: Listing) -> Promises {
     }
 }
 
+fn bulks(ran: &Ran) -> Vec<Vec<String>> {
+    let calls = ran.target.calls().into_iter();
+    calls
+        .filter_map(|call| match call {
+            Call::Bulk(ids) => Some(ids),
+            _ => None,
+        })
+        .collect()
+}
+
 fn names(count: usize) -> Vec<&'static str> {
     (0..count)
         .map(|n| &*Box::leak(format!("{n:05}").into_boxed_str()))
@@ -311,6 +321,21 @@ async fn an_index_that_refuses_documents_for_ten_minutes_is_waited_for() {
         assert_eq!(ran.target.ids(), ids);
         assert_eq!(ran.counters().failed, 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_keep_to_the_bytes_that_were_set() {
+    let steps: Vec<_> = names(20)
+        .into_iter()
+        .map(|id| Step::Upsert(id, json!({"v": "x".repeat(300)})))
+        .collect();
+    let world = World::new(Script::of(vec![steps]), MemoryTarget::default());
+    let ran = world
+        .settings(|settings| settings.chunk_bytes = Some(1500))
+        .run()
+        .await;
+    let sizes: Vec<_> = bulks(&ran).iter().map(Vec::len).collect();
+    assert_eq!(sizes, [2; 10], "a third one would be too much");
 }
 
 #[tokio::test(start_paused = true)]
