@@ -6,7 +6,8 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use md5::{Digest, Md5};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
+use std::collections::HashMap;
 use tributary_protocol::identity::{Identity, TokenField};
 use tributary_sdk::{Access, DocId, Document, JsonWriter, Stamp};
 
@@ -114,15 +115,27 @@ impl Assembler {
         }
     }
 
-    /// A document as sync rules see it: the fields of the source, its `_id` and `_timestamp`. `None`
-    /// if the source wrote something that is not JSON.
+    /// A document as sync rules see it: the fields of the source, its `_id` and `_timestamp`. A value
+    /// that is no value for us (`1e400`, a thousand levels of nesting) is its text: rules about other
+    /// fields hold. `None` if the source wrote something that is not a JSON object.
     pub(crate) fn view(&self, document: &Document) -> Option<Map<String, Value>> {
         let mut text = document.body.as_open_text().to_vec();
         if text.is_empty() {
             text.push(b'{');
         }
         text.push(b'}');
-        let mut view: Map<String, Value> = serde_json::from_slice(&text).ok()?;
+        let mut view: Map<String, Value> = match serde_json::from_slice(&text) {
+            Ok(view) => view,
+            Err(_) => {
+                let view: HashMap<String, Box<RawValue>> = serde_json::from_slice(&text).ok()?;
+                let value = |text: &RawValue| {
+                    let value = serde_json::from_str(text.get());
+                    value.unwrap_or_else(|_| Value::from(text.get()))
+                };
+                let fields = view.into_iter();
+                fields.map(|(name, text)| (name, value(&text))).collect()
+            }
+        };
         view.insert("_id".into(), document.id.as_str().into());
         view.insert("_timestamp".into(), self.stamp(&document.stamp).into());
         Some(view)

@@ -324,6 +324,31 @@ async fn an_index_that_refuses_documents_for_ten_minutes_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rules_judge_a_document_with_an_odd_value_by_its_other_fields() {
+    let rules = json!([
+        {"id": "r1", "policy": "exclude", "field": "kind", "rule": "equals", "value": "draft", "order": 0},
+        {"id": "DEFAULT", "policy": "include", "field": "_", "rule": "regex", "value": ".*", "order": 1},
+    ]);
+    let deep: &'static str = Box::leak(("[".repeat(200) + &"]".repeat(200)).into_boxed_str());
+    for odd in ["1e400", deep] {
+        let document = |id: &str, kind: &str| {
+            let mut document = doc(id);
+            document.body = json!({"kind": kind});
+            document.raw = Some(("odd", odd));
+            Step::Document(document)
+        };
+        let script = Script::of(vec![vec![document("a", "draft"), document("b", "final")]]);
+        let ran = World::new(script, MemoryTarget::default())
+            .rules(rules.clone())
+            .run()
+            .await;
+        let tried: Vec<_> = bulks(&ran).concat();
+        assert_eq!(tried, ["b"], "{odd}");
+        assert_eq!(ran.counters().filtered, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_keep_to_the_bytes_that_were_set() {
     let steps: Vec<_> = names(20)
         .into_iter()
