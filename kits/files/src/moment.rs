@@ -1,6 +1,7 @@
 //! Moments as a file system keeps them, in the two forms that documents show.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use std::fmt::Write as _;
 
 /// Seconds since 1970 (before: negative) and the nanoseconds that follow them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +37,22 @@ impl Moment {
         if !(1..=9999).contains(&moment.year()) {
             return None;
         }
-        let format = if micros == 0.0 {
-            "%Y-%m-%dT%H:%M:%S+00:00"
-        } else {
-            "%Y-%m-%dT%H:%M:%S%.6f+00:00"
-        };
-        Some(moment.format(format).to_string())
+        // Called for every file, so not by a format that is read each time.
+        let mut text = format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+            moment.year(),
+            moment.month(),
+            moment.day(),
+            moment.hour(),
+            moment.minute(),
+            moment.second()
+        );
+        if micros > 0.0 {
+            // Writing into a string cannot fail.
+            let _ = write!(text, ".{:06}", micros as u32);
+        }
+        text.push_str("+00:00");
+        Some(text)
     }
 }
 

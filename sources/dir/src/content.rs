@@ -13,8 +13,26 @@ use tributary_sdk::{Error, ErrorKind, Result};
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
 
+/// A part of a file.
+pub(crate) struct Piece {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the next one comes from; `None` at the end.
+    pub(crate) rest: Option<Reader>,
+}
+
+/// Opens a file and reads its first piece; of the whole file at most `size` bytes are read.
+pub(crate) fn first_piece(
+    files: &dyn FileSystem,
+    plan: &Plan,
+    path: &Path,
+    size: u64,
+) -> Result<Piece> {
+    let reader = open(files, plan, path)?;
+    next_piece(Box::new(reader.take(size))).map_err(|error| error.with("file", shown(path)))
+}
+
 /// Opens a file for reading, unless it has become something else since it was listed.
-pub(crate) fn open(files: &dyn FileSystem, plan: &Plan, path: &Path) -> Result<Reader> {
+fn open(files: &dyn FileSystem, plan: &Plan, path: &Path) -> Result<Reader> {
     let because = |error| file_error(path, error);
     let is_file = |facts: &Facts| match facts.kind {
         Kind::File => Ok(()),
@@ -36,13 +54,14 @@ pub(crate) fn open(files: &dyn FileSystem, plan: &Plan, path: &Path) -> Result<R
     Ok(reader)
 }
 
-pub(crate) fn next_piece(mut reader: Reader) -> Result<(Reader, Vec<u8>)> {
-    let mut piece = Vec::with_capacity(PIECE);
-    let read = (&mut reader).take(PIECE as u64).read_to_end(&mut piece);
+pub(crate) fn next_piece(mut reader: Reader) -> Result<Piece> {
+    let mut bytes = Vec::new();
+    let read = (&mut reader).take(PIECE as u64).read_to_end(&mut bytes);
     read.map_err(|error| {
         Error::new(ErrorKind::Unavailable, "the file could not be read").caused_by(error)
     })?;
-    Ok((reader, piece))
+    let rest = (bytes.len() == PIECE).then_some(reader);
+    Ok(Piece { bytes, rest })
 }
 
 fn not_a_file(path: &Path) -> Error {

@@ -124,7 +124,7 @@ impl FileSystem for FakeFiles {
             kind: *kind,
         };
         let mut names: Vec<Entry> = entries.iter().map(entry).collect();
-        names.sort_by_key(|entry| {
+        names.sort_by_cached_key(|entry| {
             entry
                 .name
                 .to_string_lossy()

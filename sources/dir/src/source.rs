@@ -1,9 +1,9 @@
 //! The walk as documents, their content, and questions about single ones.
 
 use crate::{
-    api::{FileSystem, LocalFiles, Reader},
+    api::{FileSystem, LocalFiles},
     config::Settings,
-    content::{file_error, next_piece, open},
+    content::{file_error, first_piece, next_piece},
     document::{Asked, Fields},
     find::Looked,
     plan::Plan,
@@ -12,7 +12,6 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsStr,
-    io::Read,
     mem,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -177,17 +176,17 @@ impl Session for Opened {
     async fn fetch(&self, file: &Attachment, to: &mut ContentSink) -> Result<()> {
         let key: PathKey = file.key.read()?;
         let (files, plan) = (Arc::clone(&self.files), Arc::clone(&self.plan));
-        let size = file.size.unwrap_or(u64::MAX);
-        let opened = blocking(move || open(&*files, &plan, &path(key.as_bytes())));
         // What a file grew by since it was listed comes with the next sync, which lists it as changed.
-        let mut reader: Reader = Box::new(opened.await?.take(size));
+        let size = file.size.unwrap_or(u64::MAX);
+        let first = blocking(move || first_piece(&*files, &plan, &path(key.as_bytes()), size));
+        let mut piece = first.await?;
         loop {
-            let (rest, piece) = blocking(move || next_piece(reader)).await?;
-            if piece.is_empty() {
+            to.write(&piece.bytes)?;
+            let Some(rest) = piece.rest else {
                 return Ok(());
-            }
-            to.write(&piece)?;
-            reader = rest;
+            };
+            let next = blocking(move || next_piece(rest)).await;
+            piece = next.map_err(|error| error.with("file", &file.name))?;
         }
     }
 

@@ -181,45 +181,54 @@ impl Walk<'_> {
             limit: self.memory / 2,
             end: None,
         };
-        for name in self.plan.pattern.names(folder.at) {
-            portion.add(Entry {
-                name: OsStr::from_bytes(name).to_owned(),
-                kind: Kind::Unknown,
-            });
-        }
-        let mut failure = None;
-        if self.plan.pattern.needs_listing(folder.at) {
-            match self.files.list(&self.path) {
-                Ok(entries) => {
-                    for (count, entry) in entries.enumerate() {
-                        if count % LISTEN_EVERY == LISTEN_EVERY - 1 {
-                            self.out.listening()?;
-                        }
-                        match entry {
-                            Ok(entry) if is_wanted(self.plan, folder.at, &entry) => {
-                                portion.add(entry);
-                            }
-                            Ok(_) => {}
-                            Err(error) => {
-                                failure = Some(error);
-                                break;
-                            }
-                        }
-                    }
-                }
-                Err(error) => failure = Some(error),
+        for name in self.plan.pattern.names(folder.at).map(OsStr::from_bytes) {
+            if portion.has_place_for(name) {
+                portion.add(Entry {
+                    name: name.to_owned(),
+                    kind: Kind::Unknown,
+                });
             }
         }
+        let at = folder.at;
+        let read = match self.plan.pattern.needs_listing(at) {
+            true => self.read_names(at, &mut portion)?,
+            false => Ok(()),
+        };
         portion.sort();
-        folder.is_complete = portion.end.is_none() || failure.is_some();
+        let Some(folder) = self.folders.last_mut() else {
+            return Ok(());
+        };
+        folder.is_complete = portion.end.is_none() || read.is_err();
         folder.held = portion.held;
         folder.names = portion.names.into_iter();
         folder.from = portion.from;
         self.make_room();
-        match failure {
-            Some(error) => self.unlisted(error),
-            None => Ok(()),
+        match read {
+            Ok(()) => Ok(()),
+            Err(error) => self.unlisted(error),
         }
+    }
+
+    /// Reads the names of the innermost folder. The inner error is about the folder.
+    fn read_names(&mut self, at: Positions, portion: &mut Portion) -> Result<io::Result<()>> {
+        let entries = match self.files.list(&self.path) {
+            Ok(entries) => entries,
+            Err(error) => return Ok(Err(error)),
+        };
+        for (count, entry) in entries.enumerate() {
+            if count % LISTEN_EVERY == LISTEN_EVERY - 1 {
+                self.out.listening()?;
+            }
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Ok(Err(error)),
+            };
+            // In this order, because a large folder is listed many times.
+            if portion.has_place_for(&entry.name) && is_wanted(self.plan, at, &entry) {
+                portion.add(entry);
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// The outermost folders give their names back first: they are needed last.
@@ -349,15 +358,17 @@ struct Portion {
 }
 
 impl Portion {
-    fn add(&mut self, entry: Entry) {
+    /// Whether the name is neither done nor left for later.
+    fn has_place_for(&self, name: &OsStr) -> bool {
         let is_done = match &self.from {
             Bound::Unbounded => false,
-            Bound::Included(from) => entry.name < *from,
-            Bound::Excluded(from) => entry.name <= *from,
+            Bound::Included(from) => name < from,
+            Bound::Excluded(from) => name <= from,
         };
-        if is_done || self.end.as_ref().is_some_and(|end| entry.name >= *end) {
-            return;
-        }
+        !is_done && self.end.as_ref().is_none_or(|end| name < end)
+    }
+
+    fn add(&mut self, entry: Entry) {
         self.held += cost(&entry);
         self.names.push(entry);
         if self.held > self.limit && self.names.len() > 1 {
@@ -365,12 +376,12 @@ impl Portion {
         }
     }
 
-    /// Leaves out the upper half.
+    /// Leaves out the upper quarter.
     fn cut(&mut self) {
-        let middle = self.names.len() / 2;
-        self.names
-            .select_nth_unstable_by(middle, |a, b| a.name.cmp(&b.name));
-        self.end = self.names.drain(middle..).next().map(|entry| entry.name);
+        let keep = self.names.len() - self.names.len().div_ceil(4);
+        let order = |a: &Entry, b: &Entry| a.name.cmp(&b.name);
+        self.names.select_nth_unstable_by(keep, order);
+        self.end = self.names.drain(keep..).next().map(|entry| entry.name);
         self.held = self.names.iter().map(cost).sum();
     }
 
