@@ -6,13 +6,14 @@ use crate::{
     clock::Clock,
     content::{self, Fetched, Wanted},
     job::Job,
+    monitor::Mark,
     roll::{Fate, IdHash},
     run::Run,
     sender::{Entry, Purpose},
 };
 use std::sync::Arc;
 use tributary_sdk::{
-    Access, Attachment, DocId, Document, Error, JobKind, Session, Stamp, UnitKey,
+    Access, Attachment, DocId, Document, JobKind, Session, Stamp, UnitKey,
     emitter::{Budget, Item, Origin, Permit},
     rules::Decision,
 };
@@ -104,8 +105,8 @@ impl Run {
         self.alive(origin, hash);
         let now = job.clock.utc();
         let Some(operation) = self.assembler.identity(id.clone(), document, now) else {
-            let error = Error::internal("the source wrote a person that is not JSON");
-            return Err(error.with("id", id).into());
+            let reason = "what the source says of this person cannot be read as JSON".to_owned();
+            return books.refused(hash, &id, reason, Mark::Refused);
         };
         let entry = Entry::new(hash, operation, Purpose::Document, [Some(permit), None]);
         self.sender.admit(entry, books);

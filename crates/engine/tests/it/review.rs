@@ -349,6 +349,19 @@ async fn rules_judge_a_document_with_an_odd_value_by_its_other_fields() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_odd_person_costs_that_person_only() {
+    let mut odd = doc("odd");
+    odd.raw = Some(("number", "1e400"));
+    let steps = vec![Step::Document(odd), Step::Document(doc("ada"))];
+    let mut world = World::new(Script::of(vec![steps]), filled(&["odd"]));
+    world.job.run.kind = JobKind::AccessControl;
+    let ran = world.run().await;
+    assert_eq!(ran.outcome.verdict, Verdict::Completed);
+    assert_eq!(ran.target.ids(), ["ada", "odd"], "what the index has stays");
+    assert_eq!((ran.counters().indexed, ran.counters().failed), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_keep_to_the_bytes_that_were_set() {
     let steps: Vec<_> = names(20)
         .into_iter()
