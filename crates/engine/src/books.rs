@@ -12,6 +12,19 @@ use tributary_sdk::{DocId, Error, Scope};
 /// Gaps and odd documents kept word for word; of the rest only the number is.
 const SAMPLES: usize = 100;
 
+/// Bytes kept of a reason; somebody else's sentence can be as long as a document.
+const REASON_LIMIT: usize = 2000;
+
+/// The beginning of a text.
+fn shortened(mut text: String) -> String {
+    if text.len() > REASON_LIMIT {
+        text.truncate(text.floor_char_boundary(REASON_LIMIT));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
 /// Why a run ends before its end.
 #[derive(Debug)]
 pub(crate) enum Halt {
@@ -23,7 +36,7 @@ pub(crate) enum Halt {
 
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
-        Self::Failed(error.full_text())
+        Self::Failed(shortened(error.full_text()))
     }
 }
 
@@ -74,7 +87,7 @@ impl Books {
         let gap = Gap {
             scope,
             kind: error.kind(),
-            why: error.full_text(),
+            why: shortened(error.full_text()),
         };
         tracing::warn!(scope = %gap.scope, kind = gap.kind.name(), error = %gap.why, "a part of the data source was not read");
         self.gap_count += 1;
@@ -86,6 +99,7 @@ impl Books {
 
     /// A document was not written as the source has it.
     pub(crate) fn odd(&mut self, id: &DocId, stage: &'static str, reason: String) {
+        let reason = shortened(reason);
         tracing::debug!(id = %id, stage, reason = %reason, "a document was not written as it is");
         if self.oddities.len() < SAMPLES {
             self.oddities.push(Oddity {
@@ -123,6 +137,7 @@ impl Books {
         reason: String,
         mark: Mark,
     ) -> Result<(), Halt> {
+        let reason = shortened(reason);
         self.counters.failed += 1;
         let halt = self.mark(mark).map_err(|halt| match halt {
             Halt::Failed(why) => Halt::Failed(format!("{why}; the last one, {id}: {reason}")),

@@ -362,6 +362,18 @@ async fn an_odd_person_costs_that_person_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reasons_are_kept_short() {
+    let long = "ü".repeat(1 << 20);
+    let script = Script::of(vec![vec![Step::Document(
+        doc("a").with_access(Access::Unreadable(long)),
+    )]]);
+    let ran = World::new(script, MemoryTarget::default()).run().await;
+    let reason = &ran.outcome.oddities[0].reason;
+    assert!(reason.len() < 5000, "{}", reason.len());
+    assert!(reason.starts_with("written for nobody: ü") && reason.ends_with('…'));
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_keep_to_the_bytes_that_were_set() {
     let steps: Vec<_> = names(20)
         .into_iter()
