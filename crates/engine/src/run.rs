@@ -225,7 +225,9 @@ impl Run {
                     }
                 }
                 () = budget.starved(), if self.sender.can_relieve() => self.sender.flush(),
-                () = tick.next() => {}
+                () = tick.next() => {
+                    progress.send_replace(books.counters.clone());
+                }
             }
         }
     }

@@ -403,6 +403,24 @@ async fn a_deletion_that_is_refused_is_no_failed_document() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn progress_is_told_though_nothing_is_sent() {
+    let rules = json!([
+        {"id": "r1", "policy": "exclude", "field": "_id", "rule": "starts_with", "value": "0", "order": 0},
+        {"id": "DEFAULT", "policy": "include", "field": "_", "rule": "regex", "value": ".*", "order": 1},
+    ]);
+    let steps = names(15)
+        .into_iter()
+        .flat_map(|id| [Step::Upsert(id, json!({})), Step::Sleep(1000)]);
+    let script = Script::of(vec![steps.collect()]);
+    let ran = World::new(script, MemoryTarget::default())
+        .rules(rules)
+        .run()
+        .await;
+    let reports = ran.reports.0.lock().unwrap();
+    assert!(reports[0].extracted >= 9, "{reports:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_somebody_else_deleted_while_the_index_was_busy_is_not_counted_as_ours() {
     let is_first = AtomicBool::new(true);
     let target = MemoryTarget::scripted(move |_, call| {
