@@ -337,9 +337,7 @@ impl ContentSink {
             let message = "the file is larger than was announced";
             return Err(Error::new(ErrorKind::BadResponse, message).with("limit", self.limit));
         }
-        if self.text.capacity() == 0 {
-            self.text.reserve_exact(encoded_len(self.limit));
-        }
+        self.grow(encoded_len(self.written));
         let mut bytes = bytes;
         if !self.rest.is_empty() {
             let missing = (3 - self.rest.len()).min(bytes.len());
@@ -354,6 +352,18 @@ impl ContentSink {
         encode(&mut self.text, &bytes[..whole]);
         self.rest.extend_from_slice(&bytes[whole..]);
         Ok(())
+    }
+
+    /// Makes room for so much text: in leaps, but never beyond what the limit can need, nor all of
+    /// that at once. The size that was named may be wrong, and the limit may be far off.
+    fn grow(&mut self, needed: usize) {
+        /// The first leap.
+        const LEAP: usize = 64 * 1024;
+        if needed > self.text.capacity() {
+            let leap = self.text.capacity().saturating_mul(2).max(LEAP);
+            let room = leap.min(encoded_len(self.limit)).max(needed);
+            self.text.reserve_exact(room - self.text.len());
+        }
     }
 
     /// Takes back what was written, to begin again after a failure.
@@ -493,6 +503,28 @@ mod tests {
         budget.close();
         let error = out.upsert(document(1)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Stopped);
+    }
+
+    #[tokio::test]
+    async fn a_file_takes_the_memory_of_its_bytes_and_not_of_its_limit() {
+        let budget = Budget::new(1, 1000);
+        for (named, limit) in [
+            (None, usize::MAX),
+            (Some(u64::MAX), usize::MAX),
+            (None, 1 << 40),
+        ] {
+            let mut sink = ContentSink::reserve(&budget, named, limit).await.unwrap();
+            sink.write(&[0; 100_000]).unwrap();
+            sink.write(&[0; 100_000]).unwrap();
+            assert!(sink.text.capacity() < 600_000, "{}", sink.text.capacity());
+        }
+        let mut sink = ContentSink::reserve(&budget, Some(70_000), 80_000)
+            .await
+            .unwrap();
+        for _ in 0..7 {
+            sink.write(&[0; 10_000]).unwrap();
+        }
+        assert_eq!(sink.text.capacity(), encoded_len(70_000));
     }
 
     #[tokio::test]
