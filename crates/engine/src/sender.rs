@@ -643,10 +643,9 @@ fn stripped(entry: &mut Entry, answer: &Answer, books: &mut Books) -> bool {
     else {
         return false;
     };
-    let Some(smaller) = strip_field(source, field) else {
+    if !strip_field(source, field) {
         return false;
-    };
-    *source = smaller;
+    }
     entry.is_stripped = true;
     let reason = format!("indexed without the field {field}: {}", item_text(answer));
     books.odd(&entry.operation.id, "index", reason);

@@ -1,62 +1,75 @@
 //! Taking one field out of a document.
 
 use crate::target::Source;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
+use std::mem;
+use tributary_sdk::json::members;
 
-/// The same document without a field; `None` if it has no such field, or if the field is one of those
+/// Takes a field out of a document; `false` if it has no such field, or if the field is one of those
 /// without which a document must not be written: its id, and who may read it. The name may be a path
 /// (`a.b`): then the innermost named object loses its member.
-pub(crate) fn strip_field(source: &Source, field: &str) -> Option<Source> {
+pub(crate) fn strip_field(source: &mut Source, field: &str) -> bool {
     if matches!(field, "id" | "_allow_access_control")
         || field.starts_with("_allow_access_control.")
     {
-        return None;
+        return false;
     }
     if field == "_attachment" {
-        return source
-            .has_attachment()
-            .then(|| source.clone().without_attachment());
+        let has_attachment = source.has_attachment();
+        *source = mem::take(source).without_attachment();
+        return has_attachment;
     }
-    let mut document: Map<String, Value> = serde_json::from_slice(&source.to_text()).ok()?;
-    remove(&mut document, field).then_some(())?;
-    let attachment = match document.shift_remove("_attachment") {
-        Some(Value::String(text)) if source.has_attachment() => Some(text.into_bytes()),
-        Some(other) => {
-            document.insert("_attachment".into(), other);
-            None
-        }
-        None => None,
+    let whole = [source.open_text(), b"}"].concat();
+    let Some(mut text) = serde_json::from_slice(&whole)
+        .ok()
+        .and_then(|document| without(document, field))
+    else {
+        return false;
     };
-    let mut text = serde_json::to_vec(&document).ok()?;
     text.pop();
-    if text == b"{" {
+    if text == "{" {
         text.clear();
     }
-    Some(Source::new(text, attachment))
+    *source = mem::take(source).with_open_text(text.into_bytes());
+    true
 }
 
-/// Removes the member a path names: the whole path may be one key, or lead through objects, or
-/// through arrays of objects.
-fn remove(object: &mut Map<String, Value>, path: &str) -> bool {
-    if object.shift_remove(path).is_some() {
-        return true;
+/// The text of an object without the member a path names, or of an array of such objects: the whole
+/// path may be one key, or lead through objects, or through arrays of objects. Everything else stays
+/// as it is, to the digit. `None` if there is no such member.
+fn without(value: &RawValue, path: &str) -> Option<String> {
+    if value.get().starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+        let changed: Vec<_> = items.iter().map(|item| without(item, path)).collect();
+        changed.iter().any(Option::is_some).then_some(())?;
+        let texts: Vec<&str> = items
+            .iter()
+            .zip(&changed)
+            .map(|(item, changed)| changed.as_deref().unwrap_or(item.get()))
+            .collect();
+        return Some(format!("[{}]", texts.join(",")));
     }
-    let mut is_removed = false;
-    for (position, _) in path.match_indices('.') {
-        let (key, rest) = (&path[..position], &path[position + 1..]);
-        match object.get_mut(key) {
-            Some(Value::Object(inner)) => is_removed |= remove(inner, rest),
-            Some(Value::Array(items)) => {
-                for item in items {
-                    if let Value::Object(inner) = item {
-                        is_removed |= remove(inner, rest);
-                    }
-                }
-            }
-            _ => {}
+    let members = members(value).ok()?;
+    let mut is_changed = false;
+    let mut text = String::from("{");
+    for (name, value) in members {
+        if name == path {
+            is_changed = true;
+            continue;
         }
+        let rest = path.strip_prefix(name.as_str());
+        let rest = rest.and_then(|rest| rest.strip_prefix('.'));
+        let changed = rest.and_then(|rest| without(value, rest));
+        is_changed |= changed.is_some();
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&serde_json::to_string(&name).ok()?);
+        text.push(':');
+        text.push_str(changed.as_deref().unwrap_or(value.get()));
     }
-    is_removed
+    text.push('}');
+    is_changed.then_some(text)
 }
 
 #[cfg(test)]
@@ -66,9 +79,9 @@ mod tests {
     fn strip(text: &str, attachment: Option<&str>, field: &str) -> Option<String> {
         let open = text.strip_suffix('}').unwrap();
         let attachment = attachment.map(|text| text.as_bytes().to_vec());
-        let source = Source::new(open.as_bytes().to_vec(), attachment);
-        let stripped = strip_field(&source, field)?;
-        Some(String::from_utf8(stripped.to_text()).unwrap())
+        let mut source = Source::new(open.as_bytes().to_vec(), attachment);
+        let is_stripped = strip_field(&mut source, field);
+        is_stripped.then(|| String::from_utf8(source.to_text()).unwrap())
     }
 
     #[test]
@@ -105,6 +118,19 @@ mod tests {
                 "_attachment",
                 Some(r#"{"a":1}"#),
             ),
+            (
+                r#"{"a":1.10,"b":2,"c":[123456789012345678901234567890,1e400]}"#,
+                None,
+                "b",
+                Some(r#"{"a":1.10,"c":[123456789012345678901234567890,1e400]}"#),
+            ),
+            (
+                r#"{"a":[[{"b":0.10}],2],"a.b":3}"#,
+                None,
+                "a.b",
+                Some(r#"{"a":[[{}],2]}"#),
+            ),
+            (r#"{"a":1,"a":2,"b":3}"#, None, "a", Some(r#"{"b":3}"#)),
             (r#"{"a":1}"#, None, "x", None),
             (r#"{"a":1}"#, None, "_attachment", None),
             (r#"{"id":"1","a":1}"#, None, "id", None),

@@ -163,6 +163,14 @@ impl Source {
         self.pieces().concat()
     }
 
+    pub(crate) fn open_text(&self) -> &[u8] {
+        self.pieces()[0]
+    }
+
+    pub(crate) fn with_open_text(self, open_text: Vec<u8>) -> Self {
+        Self::new(open_text, self.attachment)
+    }
+
     /// The same document without its file.
     pub fn without_attachment(self) -> Self {
         Self::new(self.open_text, None)

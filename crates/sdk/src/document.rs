@@ -2,12 +2,9 @@
 
 use crate::{
     Error, ErrorKind, Memo, Result, Scope,
-    json::{FieldName, JsonWriter, write_value},
+    json::{FieldName, JsonWriter, members, write_value},
 };
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, MapAccess, Visitor},
-};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -217,10 +214,7 @@ impl Body {
     /// Adds every member of an object of the data source as it stands, except those in `without` and
     /// those that belong to the engine.
     pub fn put_all(mut self, object: &RawValue, without: &[&str]) -> Result<Self> {
-        let Members(members) = serde_json::from_str(object.get()).map_err(|error| {
-            Error::new(ErrorKind::BadResponse, "expected a JSON object").caused_by(error)
-        })?;
-        for (name, value) in members {
+        for (name, value) in members(object)? {
             if !is_owned(&name) && !without.contains(&name.as_str()) {
                 self.write(&name, value)?;
             }
@@ -265,29 +259,6 @@ impl Body {
         }
         self.0.push(b'}');
         self.0
-    }
-}
-
-/// The members of a JSON object, in order, values untouched.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
     }
 }
 

@@ -1,8 +1,12 @@
 //! Writing JSON text straight into a buffer, without a tree.
 
-use crate::{Error, Result};
-use serde::Serialize;
-use std::fmt::Write as _;
+use crate::{Error, ErrorKind, Result};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::fmt::{self, Write as _};
 
 /// The name of a field, escaped once and used for many documents.
 #[derive(Clone, Debug)]
@@ -186,6 +190,37 @@ pub fn write_double(out: &mut String, value: f64) {
             out.push('.');
             out.push_str(&digits[point..]);
         }
+    }
+}
+
+/// The members of a JSON object, in order, values untouched; a name that stands twice comes twice.
+/// Anything else is a `BadResponse`.
+pub fn members(object: &RawValue) -> Result<Vec<(String, &RawValue)>> {
+    let Members(members) = serde_json::from_str(object.get()).map_err(|error| {
+        Error::new(ErrorKind::BadResponse, "expected a JSON object").caused_by(error)
+    })?;
+    Ok(members)
+}
+
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect)
     }
 }
 
