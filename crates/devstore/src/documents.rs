@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::engine::Engine;
-use crate::errors::Problem;
+use crate::errors::{Problem, Result, refuse};
 use crate::http::{Call, Params, Reply};
 use crate::indices::{resolve, target};
 use crate::pipeline;
 use crate::schema;
-use crate::select::SourceFilter;
+use crate::select::Selection;
 use crate::storage::{Batch, Document, Index};
 
 /// Longest id in bytes. One longer id fails a whole bulk request, as in Elasticsearch.
-pub(crate) const ID_LIMIT: usize = 512;
+const ID_LIMIT: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Action {
@@ -26,17 +24,6 @@ pub(crate) enum Action {
     Delete,
 }
 
-impl Action {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Action::Index => "index",
-            Action::Create => "create",
-            Action::Update => "update",
-            Action::Delete => "delete",
-        }
-    }
-}
-
 /// One write as the client asked for it.
 #[derive(Debug)]
 pub(crate) struct Operation {
@@ -44,57 +31,95 @@ pub(crate) struct Operation {
     pub(crate) index: String,
     pub(crate) id: Option<String>,
     /// Sequence number and primary term that the document must have.
-    pub(crate) expected: Option<(u64, u64)>,
+    pub(crate) expected: (Option<u64>, Option<u64>),
     pub(crate) pipeline: Option<String>,
 }
 
 impl Operation {
     /// What makes an operation invalid before it is looked at; a bulk request fails as a whole then.
-    pub(crate) fn check(&self) -> Result<(), Problem> {
-        match &self.id {
-            Some(id) if id.len() > ID_LIMIT => Err(Problem::validation(format!(
-                "id [{id}] is too long, must be no longer than {ID_LIMIT} bytes but was: {}",
-                id.len()
-            ))),
-            Some(id) if id.is_empty() => {
-                Err(Problem::illegal("if _id is specified it must not be empty"))
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_new = matches!(self.action, Action::Index | Action::Create);
+        let length = self.id.as_ref().map_or(1, String::len);
+        let wrong = match (&self.id, self.expected) {
+            _ if self.index.is_empty() => "index is missing".to_owned(),
+            (Some(id), _) if length > ID_LIMIT => {
+                format!(
+                    "id [{id}] is too long, must be no longer than {ID_LIMIT} bytes but was: {length}"
+                )
             }
-            None if matches!(self.action, Action::Update | Action::Delete) => {
-                Err(Problem::validation("id is missing"))
+            (None, _) if !is_new => "id is missing".to_owned(),
+            (None, (Some(_), _)) => "an id is required for a write with [if_seq_no]".to_owned(),
+            (_, (Some(_), None) | (None, Some(_))) => {
+                "[if_seq_no] and [if_primary_term] belong together".to_owned()
             }
-            None if self.expected.is_some() => Err(Problem::validation(
-                "an id is required for a write with [if_seq_no]",
-            )),
-            _ => Ok(()),
-        }
+            _ if length == 0 => refuse!(
+                "illegal_argument_exception",
+                "if _id is specified it must not be empty"
+            ),
+            _ => return Ok(()),
+        };
+        Err(Problem::validation(wrong))
     }
-}
 
-/// Joins the two halves of a condition; one without the other is refused.
-pub(crate) fn expectation(
-    seq_no: Option<u64>,
-    primary_term: Option<u64>,
-) -> Result<Option<(u64, u64)>, Problem> {
-    match (seq_no, primary_term) {
-        (Some(seq_no), Some(term)) => Ok(Some((seq_no, term))),
-        (None, None) => Ok(None),
-        _ => Err(Problem::validation(
-            "[if_seq_no] and [if_primary_term] must be given together",
-        )),
+    fn check_expectation(&self, index: &Index, id: &str, former: Option<&Document>) -> Result<()> {
+        let (number, term) = (
+            self.expected.0.unwrap_or_default(),
+            self.expected.1.unwrap_or(1),
+        );
+        let reason = match former {
+            None if self.expected.0.is_some() => {
+                format!(
+                    "required seqNo [{number}], primary term [{term}]. but no document was found"
+                )
+            }
+            Some(former) if self.expected.0.is_some() && (former.seq_no != number || term != 1) => {
+                format!(
+                    "required seqNo [{number}], primary term [{term}]. current document has seqNo [{}] and primary term [1]",
+                    former.seq_no
+                )
+            }
+            Some(former) if self.action == Action::Create => {
+                format!(
+                    "document already exists (current version [{}])",
+                    former.version
+                )
+            }
+            _ => return Ok(()),
+        };
+        let reason = format!("[{id}]: version conflict, {reason}");
+        let problem =
+            Problem::new(409, "version_conflict_engine_exception", reason).with("shard", "0");
+        Err(problem
+            .with("index_uuid", index.uuid.as_str())
+            .with("index", index.name.as_str()))
     }
 }
 
 /// What a write did.
-#[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) index: String,
-    pub(crate) id: String,
-    pub(crate) version: u64,
-    pub(crate) seq_no: u64,
-    pub(crate) result: &'static str,
+    index: String,
+    id: String,
+    seq_no: u64,
+    version: u64,
+    result: &'static str,
 }
 
 impl Outcome {
+    fn new(
+        index: &Index,
+        id: &str,
+        (seq_no, version): (u64, u64),
+        result: &'static str,
+    ) -> Outcome {
+        Outcome {
+            index: index.name.clone(),
+            id: id.to_owned(),
+            seq_no,
+            version,
+            result,
+        }
+    }
+
     pub(crate) fn status(&self) -> u16 {
         match self.result {
             "created" => 201,
@@ -103,14 +128,13 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn body(&self, refreshed: bool) -> Value {
+    pub(crate) fn body(&self, params: &Params) -> Value {
         let copies = u8::from(self.result != "noop");
         let mut body = json!({
             "_index": self.index, "_id": self.id, "_version": self.version, "result": self.result,
-            "_shards": {"total": copies, "successful": copies, "failed": 0},
-            "_seq_no": self.seq_no, "_primary_term": 1,
+            "_shards": {"total": copies, "successful": copies, "failed": 0}, "_seq_no": self.seq_no, "_primary_term": 1,
         });
-        if refreshed {
+        if params.refreshes() {
             body["forced_refresh"] = json!(true);
         }
         body
@@ -118,7 +142,7 @@ impl Outcome {
 }
 
 /// Parses a source; a source that is not a JSON object is the client's mistake.
-fn parse_source(id: &str, source: &str) -> Result<Map<String, Value>, Problem> {
+fn parse_source(id: &str, source: &str) -> Result<Map<String, Value>> {
     serde_json::from_str(source).map_err(|error| {
         let reason = format!(
             "[{}:{}] failed to parse document with id '{id}': {error}",
@@ -129,13 +153,13 @@ fn parse_source(id: &str, source: &str) -> Result<Map<String, Value>, Problem> {
     })
 }
 
-/// Carries out one operation inside a transaction. After an `Err` nothing of it has been done.
+/// Carries out one operation inside a transaction. After an `Err` no document has changed.
 pub(crate) fn apply(
     engine: &Engine,
     batch: &mut Batch,
     operation: &Operation,
     body: &str,
-) -> Result<Outcome, Problem> {
+) -> Result<Outcome> {
     operation.check()?;
     let index = target(
         engine,
@@ -147,9 +171,10 @@ pub(crate) fn apply(
         Some(id) => (id.clone(), batch.get(&index, id)?),
         None => (engine.random_name()?, None),
     };
-    check_expectation(operation, &index, &id, former.as_ref())?;
-    match operation.action {
-        Action::Index | Action::Create => {
+    let former = former.as_ref();
+    operation.check_expectation(&index, &id, former)?;
+    match (operation.action, former) {
+        (Action::Index | Action::Create, _) => {
             let mut document = parse_source(&id, body)?;
             let piped = pipeline::run(operation.pipeline.as_deref(), &mut document)?;
             let source = if piped {
@@ -157,57 +182,22 @@ pub(crate) fn apply(
             } else {
                 body.trim().to_owned()
             };
-            store(batch, &index, &id, &document, source, former.as_ref())
+            store(batch, &index, &id, &document, source, former)
         }
-        Action::Update => update(batch, operation, &index, &id, former.as_ref(), body),
-        Action::Delete => {
-            let (seq_no, version, result) = match &former {
-                Some(former) => {
-                    let (seq_no, version) = batch.remove(&index, former)?;
-                    (seq_no, version, "deleted")
-                }
-                None => (batch.take_number(&index)?, 1, "not_found"),
-            };
-            Ok(Outcome {
-                index: index.name.clone(),
-                id,
-                version,
-                seq_no,
-                result,
-            })
-        }
+        (Action::Update, _) => update(batch, operation, &index, &id, former, body),
+        (Action::Delete, Some(former)) => Ok(Outcome::new(
+            &index,
+            &id,
+            batch.remove(&index, former)?,
+            "deleted",
+        )),
+        (Action::Delete, None) => Ok(Outcome::new(
+            &index,
+            &id,
+            (batch.take_number(&index, 0)?, 1),
+            "not_found",
+        )),
     }
-}
-
-fn check_expectation(
-    operation: &Operation,
-    index: &Index,
-    id: &str,
-    former: Option<&Document>,
-) -> Result<(), Problem> {
-    let reason = match (operation.expected, former) {
-        (Some((seq_no, term)), None) => {
-            format!("required seqNo [{seq_no}], primary term [{term}]. but no document was found")
-        }
-        (Some((seq_no, term)), Some(former)) if former.seq_no != seq_no || term != 1 => format!(
-            "required seqNo [{seq_no}], primary term [{term}]. current document has seqNo [{}] and primary term [1]",
-            former.seq_no
-        ),
-        (_, Some(former)) if operation.action == Action::Create => {
-            format!(
-                "document already exists (current version [{}])",
-                former.version
-            )
-        }
-        _ => return Ok(()),
-    };
-    let reason = format!("[{id}]: version conflict, {reason}");
-    Err(
-        Problem::new(409, "version_conflict_engine_exception", reason)
-            .with("index_uuid", index.uuid.as_str())
-            .with("shard", "0")
-            .with("index", index.name.as_str()),
-    )
 }
 
 /// Writes a checked document, with the fields that it adds to the mapping.
@@ -218,36 +208,28 @@ pub(crate) fn store(
     document: &Map<String, Value>,
     source: String,
     former: Option<&Document>,
-) -> Result<Outcome, Problem> {
-    let limits = &index
+) -> Result<Outcome> {
+    let limit = index
         .settings
         .get("mapping")
-        .and_then(|mapping| mapping.get("total_fields"))
-        .cloned()
-        .unwrap_or_default();
-    let limit = limits
-        .get("limit")
-        .and_then(Value::as_str)
-        .and_then(|limit| limit.parse().ok());
+        .and_then(|mapping| mapping["total_fields"]["limit"].as_str()?.parse().ok());
     let additions = index.mapping.check(id, document, limit)?;
     if !additions.is_empty() {
         let mut changed = index.as_ref().clone();
         changed.mapping.add(additions)?;
-        batch.set_index(changed)?;
+        batch.set_index(changed);
     }
-    let (seq_no, version) = batch.put(index, id, &source, former)?;
     let result = if former.is_some() {
         "updated"
     } else {
         "created"
     };
-    Ok(Outcome {
-        index: index.name.clone(),
-        id: id.to_owned(),
-        version,
-        seq_no,
+    Ok(Outcome::new(
+        index,
+        id,
+        batch.put(index, id, &source, former)?,
         result,
-    })
+    ))
 }
 
 fn update(
@@ -257,46 +239,44 @@ fn update(
     id: &str,
     former: Option<&Document>,
     body: &str,
-) -> Result<Outcome, Problem> {
+) -> Result<Outcome> {
     let mut body = Value::Object(parse_source(id, body)?);
     schema::check("update", &body)?;
-    let (doc_as_upsert, detect_noop) =
-        (body["doc_as_upsert"] == true, body["detect_noop"] != false);
+    let (as_upsert, detect_noop) = (body["doc_as_upsert"] == true, body["detect_noop"] != false);
     let mut object = |key: &str| match body[key].take() {
         Value::Object(object) => Some(object),
         _ => None,
     };
     let (partial, upsert) = (object("doc"), object("upsert"));
-    let Some(mut partial) = partial.or_else(|| upsert.as_ref().map(|_| Map::new())) else {
+    if partial.is_none() && upsert.is_none() {
         return Err(Problem::validation("script or doc is missing"));
-    };
-    // As in Elasticsearch a pipeline sees the document that may be inserted, and no other partial document.
-    if doc_as_upsert {
-        pipeline::run(operation.pipeline.as_deref(), &mut partial)?;
     }
     let Some(former) = former else {
-        let Some(mut document) = (if doc_as_upsert { Some(partial) } else { upsert }) else {
-            let reason = format!("[{id}]: document missing");
-            return Err(Problem::new(404, "document_missing_exception", reason)
-                .with("index", index.name.as_str()));
+        let Some(mut document) = (if as_upsert { partial } else { upsert }) else {
+            let problem = Problem::new(
+                404,
+                "document_missing_exception",
+                format!("[{id}]: document missing"),
+            );
+            return Err(problem.with("index", index.name.as_str()));
         };
-        if !doc_as_upsert {
-            pipeline::run(operation.pipeline.as_deref(), &mut document)?;
-        }
+        pipeline::run(operation.pipeline.as_deref(), &mut document)?;
         let source = serde_json::to_string(&document)?;
         return store(batch, index, id, &document, source, None);
     };
+    let mut partial = partial.unwrap_or_default();
+    // As in Elasticsearch a pipeline sees a partial document only if it may be inserted.
+    if as_upsert {
+        pipeline::run(operation.pipeline.as_deref(), &mut partial)?;
+    }
     let mut document: Map<String, Value> = serde_json::from_str(&former.source)?;
-    let changed = merge(&mut document, partial);
-    if detect_noop && !changed {
-        let (index, id) = (index.name.clone(), id.to_owned());
-        return Ok(Outcome {
+    if !merge(&mut document, partial) && detect_noop {
+        return Ok(Outcome::new(
             index,
             id,
-            version: former.version,
-            seq_no: former.seq_no,
-            result: "noop",
-        });
+            (former.seq_no, former.version),
+            "noop",
+        ));
     }
     let source = serde_json::to_string(&document)?;
     store(batch, index, id, &document, source, Some(former))
@@ -319,43 +299,26 @@ pub(crate) fn merge(document: &mut Map<String, Value>, partial: Map<String, Valu
     changed
 }
 
-/// A document as `_doc`, `_mget` and `_source` show it.
-#[derive(Serialize)]
-struct Found {
-    _index: String,
-    _id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _version: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _seq_no: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _primary_term: Option<u64>,
-    found: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _source: Option<Box<RawValue>>,
-}
-
-fn find(engine: &Engine, name: &str, id: &str, filter: &SourceFilter) -> Result<Found, Problem> {
-    let catalogue = engine.storage.catalogue();
-    let indices = resolve(&catalogue, name, &Params::default())?;
+/// A document as `_doc` and `_mget` show it.
+fn find(engine: &Engine, name: &str, id: &str, wanted: &Selection) -> Result<Value> {
+    let indices = resolve(&engine.storage.catalogue(), name, &Params::default())?;
     let [index] = indices.as_slice() else {
-        return Err(Problem::illegal(format!(
+        refuse!(
+            "illegal_argument_exception",
             "[{name}] does not name exactly one index"
-        )));
+        )
     };
-    let document = engine.storage.view(index)?.get(id)?;
-    Ok(Found {
-        _index: index.name.clone(),
-        _id: id.to_owned(),
-        _version: document.as_ref().map(|document| document.version),
-        _seq_no: document.as_ref().map(|document| document.seq_no),
-        _primary_term: document.as_ref().map(|_| 1),
-        found: document.is_some(),
-        _source: document
-            .map(|document| filter.apply(&document.source))
-            .transpose()?
-            .flatten(),
-    })
+    let mut shown = json!({"_index": index.name, "_id": id, "found": false});
+    if let Some(document) = engine.storage.view(index)?.get(id)? {
+        let (seq_no, version) = (document.seq_no, document.version);
+        shown = json!({
+            "_index": index.name, "_id": id, "_version": version, "_seq_no": seq_no, "_primary_term": 1, "found": true
+        });
+        if !wanted.nothing {
+            shown["_source"] = wanted.apply(serde_json::from_str(&document.source)?);
+        }
+    }
+    Ok(shown)
 }
 
 pub(crate) fn get(
@@ -364,18 +327,18 @@ pub(crate) fn get(
     index: &str,
     id: &str,
     only_source: bool,
-) -> Result<Reply, Problem> {
-    let found = find(
+) -> Result<Reply> {
+    let mut found = find(
         engine,
         index,
         id,
-        &SourceFilter::of_params(&call.params).unwrap_or_default(),
+        &Selection::of_params(&call.params).unwrap_or_default(),
     )?;
-    match (only_source, found.found) {
-        (false, true) => Reply::ok(&found),
-        (false, false) => Reply::with(404, &found),
-        (true, true) => Reply::ok(&found._source),
-        (true, false) => Err(Problem::not_found(format!(
+    match (found["found"] == true, only_source) {
+        (true, false) => Reply::ok(found),
+        (true, true) => Reply::ok(found["_source"].take()),
+        (false, false) => Reply::with(404, found),
+        (false, true) => Err(Problem::not_found(format!(
             "Document not found [{index}]/[{id}]"
         ))),
     }
@@ -387,77 +350,62 @@ pub(crate) fn write(
     action: Action,
     index: &str,
     id: Option<&str>,
-) -> Result<Reply, Problem> {
+) -> Result<Reply> {
     let action = match (action, call.params.text("op_type")) {
         (Action::Index, Some("create")) => Action::Create,
-        (action, None) => action,
-        (Action::Index, Some("index")) => Action::Index,
-        (_, Some(other)) => {
-            return Err(Problem::illegal(format!(
-                "opType [{other}] not allowed here"
-            )));
-        }
+        (action, None | Some("index")) => action,
+        (_, Some(other)) => refuse!(
+            "illegal_argument_exception",
+            "opType [{other}] is not allowed here"
+        ),
     };
     if action != Action::Delete && call.body.is_empty() {
-        return Err(Problem::parsing("request body is required"));
+        refuse!("parsing_exception", "request body is required");
     }
+    let (index, id) = (index.to_owned(), id.map(str::to_owned));
+    let expected = (
+        call.params.number("if_seq_no")?,
+        call.params.number("if_primary_term")?,
+    );
+    let pipeline = call.params.text("pipeline").map(str::to_owned);
     let operation = Operation {
         action,
-        index: index.to_owned(),
-        id: id.map(str::to_owned),
-        expected: expectation(
-            call.params.number("if_seq_no")?,
-            call.params.number("if_primary_term")?,
-        )?,
-        pipeline: call.params.text("pipeline").map(str::to_owned),
+        index,
+        id,
+        expected,
+        pipeline,
     };
     let outcome = engine
         .storage
         .write(|batch| apply(engine, batch, &operation, call.text()?))?;
-    Reply::with(
-        outcome.status(),
-        &outcome.body(
-            call.params
-                .text("refresh")
-                .is_some_and(|refresh| refresh != "false"),
-        ),
-    )
+    Reply::with(outcome.status(), outcome.body(&call.params))
 }
 
 /// `_mget`: `docs` with an index each, or `ids` of the index in the path.
-pub(crate) fn get_many(
-    engine: &Engine,
-    call: &Call,
-    index: Option<&str>,
-) -> Result<Reply, Problem> {
+pub(crate) fn get_many(engine: &Engine, call: &Call, index: Option<&str>) -> Result<Reply> {
     let body = call.object("mget")?;
-    let default = SourceFilter::of_params(&call.params).unwrap_or_default();
-    let empty = Vec::new();
-    let list = |key: &str| body.get(key).and_then(Value::as_array).unwrap_or(&empty);
+    let default = Selection::of_params(&call.params).unwrap_or_default();
+    let list = |key: &str| body[key].as_array().into_iter().flatten();
     let mut found = Vec::new();
-    for wanted in list("docs").iter().chain(list("ids")) {
-        let id = wanted.get("_id").unwrap_or(wanted);
-        let name = wanted.get("_index").and_then(Value::as_str).or(index);
-        let (Some(id), Some(name)) = (id.as_str(), name) else {
-            return Err(Problem::validation(
-                "index and id of each document are needed",
-            ));
+    for wanted in list("docs").chain(list("ids")) {
+        let id = wanted
+            .get("_id")
+            .unwrap_or(wanted)
+            .as_str()
+            .unwrap_or_default();
+        let Some(name) = wanted["_index"].as_str().or(index) else {
+            return Err(Problem::validation(format!(
+                "index is missing for doc [{id}]"
+            )));
         };
-        let filter = wanted
-            .get("_source")
-            .map(SourceFilter::of_body)
-            .transpose()?;
-        found.push(
-            match find(engine, name, id, filter.as_ref().unwrap_or(&default)) {
-                Ok(found) => serde_json::value::to_raw_value(&found)?,
-                Err(problem) => serde_json::value::to_raw_value(
-                    &json!({"_index": name, "_id": id, "error": problem.body()["error"]}),
-                )?,
-            },
-        );
+        let own = wanted.get("_source").map(Selection::of_body).transpose()?;
+        let document = find(engine, name, id, own.as_ref().unwrap_or(&default));
+        found.push(document.unwrap_or_else(
+            |problem| json!({"_index": name, "_id": id, "error": problem.body()["error"]}),
+        ));
     }
     if found.is_empty() {
         return Err(Problem::validation("no documents to get"));
     }
-    Reply::ok(&std::collections::BTreeMap::from([("docs", found)]))
+    Reply::ok(json!({"docs": found}))
 }

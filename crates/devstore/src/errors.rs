@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+/// The result of everything that a client can cause to fail.
+pub(crate) type Result<T> = std::result::Result<T, Problem>;
+
 /// A refused or failed request: what the client is told.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -13,11 +16,12 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Problem {
+        let (reason, extra) = (reason.into(), Map::new());
         Problem {
             status,
             kind,
-            reason: reason.into(),
-            extra: Map::new(),
+            reason,
+            extra,
         }
     }
 
@@ -29,17 +33,9 @@ impl Problem {
         Problem::new(400, "parsing_exception", reason)
     }
 
-    pub(crate) fn garbled(error: &serde_json::Error) -> Problem {
-        Problem::new(
-            400,
-            "x_content_parse_exception",
-            format!("the body is not valid JSON: {error}"),
-        )
-    }
-
     /// A request check that failed before anything was done.
-    pub(crate) fn validation(reason: impl Into<String>) -> Problem {
-        let reason = format!("Validation Failed: 1: {};", reason.into());
+    pub(crate) fn validation(reason: impl std::fmt::Display) -> Problem {
+        let reason = format!("Validation Failed: 1: {reason};");
         Problem::new(400, "action_request_validation_exception", reason)
     }
 
@@ -60,9 +56,8 @@ impl Problem {
 
     /// Something that Elasticsearch has and this store has not.
     pub(crate) fn unsupported(what: impl std::fmt::Display) -> Problem {
-        let reason = format!(
-            "{what} is not supported by this small store; docs/store.md lists what is, and how to move to Elasticsearch"
-        );
+        let advice = "docs/store.md lists what is, and how to move to Elasticsearch";
+        let reason = format!("{what} is not supported by this small store; {advice}");
         Problem::new(501, "not_supported_exception", reason)
     }
 
@@ -77,29 +72,30 @@ impl Problem {
     }
 
     /// The inner object, as it stands in bulk items.
-    pub(crate) fn cause(&self) -> Value {
-        let mut cause = json!({"type": self.kind, "reason": self.reason});
-        if let Value::Object(map) = &mut cause {
-            map.extend(self.extra.clone());
-        }
+    pub(crate) fn cause(&self) -> Map<String, Value> {
+        let mut cause = Map::from_iter([("type".to_owned(), json!(self.kind))]);
+        cause.insert("reason".to_owned(), json!(self.reason));
+        cause.extend(self.extra.clone());
         cause
     }
 
     /// The whole error body.
     pub(crate) fn body(&self) -> Value {
-        let mut root = self.cause();
-        if let Value::Object(map) = &mut root {
-            map.remove("caused_by");
-        }
-        let mut error = json!({"root_cause": [root]});
-        if let (Value::Object(map), Value::Object(cause)) = (&mut error, self.cause()) {
-            map.extend(cause);
-        }
+        let mut error = Map::from_iter([("root_cause".to_owned(), json!([self.cause()]))]);
+        error.extend(self.cause());
         json!({"error": error, "status": self.status})
     }
 }
 
-macro_rules! failures_of_the_store {
+/// Returns from a function with a 400 of the given type.
+macro_rules! refuse {
+    ($kind:literal, $($reason:tt)*) => {
+        return Err(crate::errors::Problem::new(400, $kind, format!($($reason)*)))
+    };
+}
+pub(crate) use refuse;
+
+macro_rules! faults_of_the_store {
     ($($error:ty),*) => {$(
         impl From<$error> for Problem {
             fn from(error: $error) -> Problem {
@@ -108,10 +104,8 @@ macro_rules! failures_of_the_store {
         }
     )*};
 }
-failures_of_the_store!(
-    redb::TransactionError,
-    redb::TableError,
-    redb::StorageError,
+faults_of_the_store!(redb::TransactionError, redb::TableError, redb::StorageError);
+faults_of_the_store!(
     redb::CommitError,
     tantivy::TantivyError,
     std::io::Error,

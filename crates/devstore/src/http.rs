@@ -12,29 +12,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::engine::Engine;
-use crate::errors::Problem;
+use crate::errors::{Problem, Result, refuse};
 use crate::schema;
 use crate::select::Selection;
 
 /// Largest body, before and after unpacking. As `http.max_content_length` of Elasticsearch.
 const BODY_LIMIT: usize = 100 << 20;
 /// The only user who has a password.
-pub(crate) const USER: &str = "elastic";
+const USER: &str = "elastic";
 /// Parameters that Elasticsearch knows and this store cannot honour.
-const UNSUPPORTED: [&str; 8] = [
-    "scroll",
-    "routing",
-    "version_type",
-    "require_alias",
-    "require_data_stream",
-    "stored_fields",
-    "format",
-    "search_type",
-];
+const UNSUPPORTED: &str =
+    "scroll routing version_type require_alias require_data_stream stored_fields format";
 
 /// The parameters of an address.
 #[derive(Debug, Default)]
@@ -61,26 +52,29 @@ impl Params {
     }
 
     /// A truth; the bare name means true.
-    pub(crate) fn flag(&self, key: &str) -> Result<bool, Problem> {
+    pub(crate) fn flag(&self, key: &str) -> Result<bool> {
         match self.text(key) {
             None | Some("false") => Ok(false),
             Some("true" | "") => Ok(true),
-            Some(other) => Err(Problem::illegal(format!(
-                "Failed to parse value [{other}] of [{key}] as true or false"
-            ))),
+            Some(other) => refuse!(
+                "illegal_argument_exception",
+                "Failed to parse [{other}] of [{key}] as a truth"
+            ),
         }
     }
 
-    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Problem> {
-        let number = |text: &str| {
-            let wrong = |_| {
-                Problem::illegal(format!(
-                    "Failed to parse int parameter [{key}] with value [{text}]"
-                ))
-            };
-            text.parse().map_err(wrong)
+    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>> {
+        let parse = |text: &str| {
+            let wrong = |_| format!("Failed to parse parameter [{key}] with value [{text}]");
+            text.parse().map_err(wrong).map_err(Problem::illegal)
         };
-        self.text(key).map(number).transpose()
+        self.text(key).map(parse).transpose()
+    }
+
+    /// Whether the answer to a write says that it is visible to searches, which it is in any case.
+    pub(crate) fn refreshes(&self) -> bool {
+        self.text("refresh")
+            .is_some_and(|refresh| refresh != "false")
     }
 }
 
@@ -90,81 +84,104 @@ pub(crate) struct Call {
     pub(crate) path: Vec<String>,
     pub(crate) params: Params,
     pub(crate) body: Vec<u8>,
-    pub(crate) who: Who,
+    /// The name of the API key that let it in, if it was one.
+    key: Option<Value>,
 }
 
 impl Call {
-    pub(crate) fn text(&self) -> Result<&str, Problem> {
+    pub(crate) fn text(&self) -> Result<&str> {
         std::str::from_utf8(&self.body)
             .map_err(|error| Problem::parsing(format!("the body is not UTF-8: {error}")))
     }
 
     /// The body as an object; no body is an empty object.
-    pub(crate) fn any_object(&self) -> Result<Map<String, Value>, Problem> {
+    pub(crate) fn any_object(&self) -> Result<Value> {
+        let garbled = |error| Problem::parsing(format!("the body is not a JSON object: {error}"));
         match self.text()?.trim() {
-            "" => Ok(Map::new()),
-            text => serde_json::from_str(text).map_err(|error| Problem::garbled(&error)),
+            "" => Ok(json!({})),
+            text => Ok(Value::Object(serde_json::from_str(text).map_err(garbled)?)),
         }
     }
 
     /// The body as an object of the shape of that name.
-    pub(crate) fn object(&self, shape: &str) -> Result<Value, Problem> {
-        let body = Value::Object(self.any_object()?);
+    pub(crate) fn object(&self, shape: &str) -> Result<Value> {
+        let body = self.any_object()?;
         schema::check(shape, &body)?;
         Ok(body)
     }
+
+    /// `GET _security/_authenticate`.
+    pub(crate) fn authenticate(&self) -> Result<Reply> {
+        let realm = json!({"name": "reserved", "type": "reserved"});
+        let mut body = json!({
+            "username": USER, "roles": ["superuser"], "full_name": null, "email": null, "metadata": {}, "enabled": true,
+            "authentication_realm": realm, "lookup_realm": realm, "authentication_type": "realm",
+        });
+        if let Some(name) = &self.key {
+            body["authentication_type"] = json!("api_key");
+            body["api_key"] = json!({"name": name});
+        }
+        Reply::ok(body)
+    }
+
+    /// `_security/user/_has_privileges`: whoever is let in may do everything.
+    pub(crate) fn has_privileges(&self) -> Result<Reply> {
+        let body = self.any_object()?;
+        let list = |list: &Value| {
+            list.as_array()
+                .cloned()
+                .unwrap_or_else(|| vec![list.clone()])
+        };
+        let all = |privileges: &Value| -> Map<String, Value> {
+            let privileges = list(privileges)
+                .into_iter()
+                .filter_map(|one| one.as_str().map(str::to_owned));
+            privileges
+                .map(|privilege| (privilege, json!(true)))
+                .collect()
+        };
+        let mut index = Map::new();
+        for group in list(&body["index"]) {
+            for name in list(&group["names"]) {
+                index.insert(
+                    name.as_str().unwrap_or_default().to_owned(),
+                    json!(all(&group["privileges"])),
+                );
+            }
+        }
+        Reply::ok(json!({
+            "username": USER, "has_all_requested": true, "cluster": all(&body["cluster"]), "index": index, "application": {}
+        }))
+    }
 }
 
-/// Who asks.
-#[derive(Clone, Debug)]
-pub(crate) enum Who {
-    /// The user with the password, or anybody where there is no password.
-    User,
-    /// The holder of the API key of that name.
-    Key(String),
-}
-
-/// What is sent back: a status and a JSON text.
+/// What is sent back.
 pub(crate) struct Reply {
     status: u16,
-    body: String,
+    body: Value,
 }
 
 impl Reply {
-    pub(crate) fn ok(body: &impl Serialize) -> Result<Reply, Problem> {
+    pub(crate) fn ok(body: Value) -> Result<Reply> {
         Self::with(200, body)
     }
 
-    pub(crate) fn with(status: u16, body: &impl Serialize) -> Result<Reply, Problem> {
-        Ok(Reply {
-            status,
-            body: serde_json::to_string(body)?,
+    pub(crate) fn with(status: u16, body: Value) -> Result<Reply> {
+        Ok(Reply { status, body })
+    }
+
+    /// The JSON text, cut by `filter_path` and laid out by `pretty`.
+    fn text(self, params: &Params) -> Result<String> {
+        let filter = params
+            .text("filter_path")
+            .filter(|_| self.status < 400)
+            .unwrap_or_default();
+        let body = Selection::of_filter_path(filter).apply(self.body);
+        Ok(if params.flag("pretty")? {
+            serde_json::to_string_pretty(&body)? + "\n"
+        } else {
+            body.to_string()
         })
-    }
-
-    fn of(problem: &Problem) -> Reply {
-        Reply {
-            status: problem.status,
-            body: problem.body().to_string(),
-        }
-    }
-
-    /// Applies `filter_path` and `pretty`.
-    fn shaped(mut self, params: &Params) -> Result<Reply, Problem> {
-        let pretty = params.flag("pretty")?;
-        let filter = params.text("filter_path").filter(|_| self.status < 400);
-        if pretty || filter.is_some() {
-            let mut value: Value = serde_json::from_str(&self.body)?;
-            if let Some(filter) = filter {
-                value = Selection::of_filter_path(filter).apply(&value);
-            }
-            self.body = if pretty {
-                serde_json::to_string_pretty(&value)? + "\n"
-            } else {
-                value.to_string()
-            };
-        }
-        Ok(self)
     }
 }
 
@@ -176,83 +193,79 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Works with the engine; the store cannot close before this returns.
-    pub(crate) fn with<T>(
-        &self,
-        work: impl FnOnce(&Engine) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Engine) -> Result<T>) -> Result<T> {
         let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        work(engine.as_ref().ok_or_else(|| {
-            Problem::new(503, "node_closed_exception", "the store has been stopped")
-        })?)
+        work(engine.as_ref().ok_or_else(Engine::stopped)?)
     }
 }
 
 /// Compares secrets in a time that does not tell where they differ.
 pub(crate) fn same(left: &str, right: &str) -> bool {
-    let differences = left
-        .bytes()
-        .zip(right.bytes())
-        .fold(0, |sum, (left, right)| sum | (left ^ right));
+    let pairs = left.bytes().zip(right.bytes());
+    let differences = pairs.fold(0, |sum, (left, right)| sum | (left ^ right));
     std::hint::black_box(differences) == 0 && left.len() == right.len()
 }
 
-fn admit(shared: &Shared, headers: &HeaderMap, path: &str) -> Result<Who, Problem> {
+/// Lets a request in; returns the name of its API key if it comes with one.
+fn admit(shared: &Shared, headers: &HeaderMap, path: &str) -> Result<Option<Value>> {
     let Some(password) = &shared.password else {
-        return Ok(Who::User);
+        return Ok(None);
     };
-    let refuse = |why: String| {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .map_or(&[][..], |value| value.as_bytes());
+    let given = String::from_utf8_lossy(given);
+    let (scheme, secret) = given.split_once(' ').unwrap_or_default();
+    let name = match scheme.to_ascii_lowercase().as_str() {
+        "apikey" => shared.with(|engine| Ok(engine.check_key(secret)))?,
+        "basic" => {
+            let decoded = STANDARD.decode(secret.trim()).unwrap_or_default();
+            let right = same(
+                &String::from_utf8_lossy(&decoded),
+                &format!("{USER}:{password}"),
+            );
+            if right {
+                return Ok(None);
+            }
+            None
+        }
+        _ => None,
+    };
+    let what = if given.is_empty() {
+        "missing authentication credentials"
+    } else {
+        "unable to authenticate"
+    };
+    let refused = || {
         Problem::new(
             401,
             "security_exception",
-            format!("{why} for REST request [{path}]"),
+            format!("{what} for REST request [{path}]"),
         )
     };
-    let Some(given) = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return Err(refuse("missing authentication credentials".to_owned()));
-    };
-    let (scheme, secret) = given.split_once(' ').unwrap_or((given, ""));
-    if scheme.eq_ignore_ascii_case("apikey") {
-        let name = shared.with(|engine| Ok(engine.check_key(secret)))?;
-        return name
-            .map(Who::Key)
-            .ok_or_else(|| refuse("unable to authenticate with provided API key".to_owned()));
-    }
-    let decoded = STANDARD.decode(secret.trim()).unwrap_or_default();
-    let decoded = String::from_utf8_lossy(&decoded);
-    let (user, tried) = decoded.split_once(':').unwrap_or_default();
-    let right = same(tried, password) & same(user, USER);
-    if scheme.eq_ignore_ascii_case("basic") && right {
-        Ok(Who::User)
-    } else {
-        Err(refuse(format!("unable to authenticate user [{user}]")))
-    }
+    name.map(Some).ok_or_else(refused)
 }
 
-/// The version in a vendor media type, and whether the type is one that this store speaks.
-fn media(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<String>, Problem> {
-    let Some(text) = headers.get(&name).and_then(|value| value.to_str().ok()) else {
+/// The version in a vendor media type of a header; a type that this store does not speak is an error.
+fn media<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>> {
+    let Some(text) = headers.get(name).and_then(|value| value.to_str().ok()) else {
         return Ok(None);
     };
     let (kind, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let version = parameters
-        .split(';')
-        .find_map(|part| part.trim().strip_prefix("compatible-with="));
-    match (kind.trim().to_ascii_lowercase().as_str(), version) {
+    let version = parameters.trim().strip_prefix("compatible-with=");
+    match (kind.trim(), version) {
         (
             "application/vnd.elasticsearch+json" | "application/vnd.elasticsearch+x-ndjson",
-            Some(version @ ("8" | "9")),
-        ) => Ok(Some(version.to_owned())),
+            Some("8" | "9"),
+        ) => Ok(version),
         ("application/json" | "application/x-ndjson", _) => Ok(None),
         (kind, _) if kind.starts_with("application/vnd.elasticsearch") => {
-            let reason = format!(
-                "Invalid media-type value on header [{name}]: {text}. Compatible versions are 8 and 9."
-            );
-            Err(Problem::new(400, "media_type_header_exception", reason))
+            refuse!(
+                "media_type_header_exception",
+                "Invalid media-type value [{text}] on header [{name}]"
+            )
         }
-        _ if name == header::ACCEPT => Ok(None),
+        _ if name == "accept" => Ok(None),
         _ => Err(Problem::new(
             406,
             "content_type_exception",
@@ -261,12 +274,12 @@ fn media(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<String>
     }
 }
 
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>> {
     let too_large = || {
         Problem::new(
             413,
             "content_too_long_exception",
-            format!("the body is larger than {BODY_LIMIT} bytes"),
+            "the body is larger than 100 MB",
         )
     };
     let (mut bytes, mut length) = (Vec::new(), 0);
@@ -282,18 +295,15 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> 
             _ => break,
         }
     }
-    if length > BODY_LIMIT {
-        return Err(too_large());
-    }
     match headers
         .get(header::CONTENT_ENCODING)
         .map(|value| value.as_bytes())
     {
+        _ if length > BODY_LIMIT => Err(too_large()),
         None | Some(b"identity") => Ok(bytes),
         Some(b"gzip") => {
             let mut unpacked = Vec::new();
-            let mut reader =
-                flate2::read::MultiGzDecoder::new(bytes.as_slice()).take(BODY_LIMIT as u64 + 1);
+            let mut reader = flate2::read::MultiGzDecoder::new(&*bytes).take(BODY_LIMIT as u64 + 1);
             let read = reader.read_to_end(&mut unpacked);
             read.map_err(|error| Problem::parsing(format!("the body is not valid gzip: {error}")))?;
             if unpacked.len() > BODY_LIMIT {
@@ -306,37 +316,37 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> 
     }
 }
 
-async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, Problem> {
+async fn answer(shared: &Arc<Shared>, request: Request) -> Result<(u16, String)> {
     let (head, body) = request.into_parts();
-    let who = admit(shared, &head.headers, head.uri.path())?;
+    let key = admit(shared, &head.headers, head.uri.path())?;
     let (accepted, sent) = (
-        media(&head.headers, header::ACCEPT)?,
-        media(&head.headers, header::CONTENT_TYPE)?,
+        media(&head.headers, "accept")?,
+        media(&head.headers, "content-type")?,
     );
     if sent.is_some() && sent != accepted {
-        let reason = "A compatible version is required on both Content-Type and Accept headers if either one has requested one";
-        return Err(Problem::new(400, "media_type_header_exception", reason));
+        refuse!(
+            "media_type_header_exception",
+            "A compatible version is required on both Content-Type and Accept headers"
+        );
     }
-    let trimmed = head
-        .uri
-        .path()
-        .trim_start_matches('/')
-        .trim_end_matches('/');
+    let trimmed = head.uri.path().trim_matches('/');
     let parts = trimmed.split('/').filter(|_| !trimmed.is_empty());
     let path: Vec<String> = parts
         .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
         .collect();
     if path.iter().any(String::is_empty) {
-        return Err(Problem::illegal(format!(
+        refuse!(
+            "illegal_argument_exception",
             "a part of the path [{}] is empty",
             head.uri.path()
-        )));
+        );
     }
     let params = Params::parse(head.uri.query().unwrap_or_default());
-    if let Some(unsupported) = UNSUPPORTED.iter().find(|name| params.text(name).is_some()) {
-        return Err(Problem::unsupported(format!(
-            "the parameter [{unsupported}]"
-        )));
+    if let Some(name) = UNSUPPORTED
+        .split(' ')
+        .find(|name| params.text(name).is_some())
+    {
+        return Err(Problem::unsupported(format!("the parameter [{name}]")));
     }
     let body = read_body(&head.headers, body).await?;
     let call = Call {
@@ -344,14 +354,12 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, Problem
         path,
         params,
         body,
-        who,
+        key,
     };
     let shared = shared.clone();
     let work = move || {
-        let reply = shared
-            .with(|engine| crate::router::route(engine, &call))
-            .unwrap_or_else(|problem| Reply::of(&problem));
-        reply.shaped(&call.params)
+        let reply = shared.with(|engine| crate::router::route(engine, &call))?;
+        Ok((reply.status, reply.text(&call.params)?))
     };
     tokio::task::spawn_blocking(work)
         .await
@@ -361,53 +369,35 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, Problem
 /// Serves one request.
 pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let is_head = request.method() == axum::http::Method::HEAD;
-    let version = media(request.headers(), header::ACCEPT).ok().flatten();
-    let media_type = match version {
-        Some(version) => format!("application/vnd.elasticsearch+json;compatible-with={version}"),
-        None => "application/json".to_owned(),
+    let media_type = match media(request.headers(), "accept") {
+        Ok(Some(version)) => {
+            format!("application/vnd.elasticsearch+json;compatible-with={version}")
+        }
+        _ => "application/json".to_owned(),
     };
-    let reply = answer(&shared, request)
-        .await
-        .unwrap_or_else(|problem| Reply::of(&problem));
-    if reply.status >= 500 && reply.status != 501 {
-        tracing::error!(
-            status = reply.status,
-            body = reply.body,
-            "a request to the store failed"
-        );
+    let answered = answer(&shared, request).await;
+    let (status, body) =
+        answered.unwrap_or_else(|problem| (problem.status, problem.body().to_string()));
+    if status >= 500 && status != 501 {
+        tracing::error!(status, body, "a request to the store failed");
     }
-    let mut response = Response::new(Body::from(if is_head { String::new() } else { reply.body }));
+    let mut response = Response::new(Body::from(if is_head { String::new() } else { body }));
     *response.status_mut() =
-        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut set = |name: &'static str, value: &str| {
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let challenge = if status == 401 {
+        "Basic realm=\"security\", charset=\"UTF-8\""
+    } else {
+        ""
+    };
+    let headers = [
+        ("content-type", &*media_type),
+        ("x-elastic-product", "Elasticsearch"),
+        ("www-authenticate", challenge),
+    ];
+    for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
         if let Ok(value) = value.parse() {
             response.headers_mut().insert(name, value);
         }
-    };
-    set("content-type", &media_type);
-    set("x-elastic-product", "Elasticsearch");
-    if reply.status == 401 {
-        set(
-            "www-authenticate",
-            "Basic realm=\"security\", charset=\"UTF-8\", ApiKey",
-        );
     }
     response
-}
-
-/// `GET _security/_authenticate`.
-pub(crate) fn authenticate(who: &Who) -> Result<Reply, Problem> {
-    let (kind, key) = match who {
-        Who::User => ("realm", None),
-        Who::Key(name) => ("api_key", Some(json!({"name": name}))),
-    };
-    let realm = json!({"name": "reserved", "type": "reserved"});
-    let mut body = json!({
-        "username": USER, "roles": ["superuser"], "full_name": null, "email": null, "metadata": {}, "enabled": true,
-        "authentication_realm": realm, "lookup_realm": realm, "authentication_type": kind,
-    });
-    if let Some(key) = key {
-        body["api_key"] = key;
-    }
-    Reply::ok(&body)
 }

@@ -3,7 +3,6 @@
 //! It runs inside the process that starts it, keeps documents durably in one file, finds their words with a
 //! full-text index, and knows the connector protocol. What it does not know it refuses with status 501.
 //! `docs/store.md` says what it is and what it is not. For production use Elasticsearch or OpenSearch.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bulk;
 mod connectors;
@@ -22,8 +21,12 @@ mod select;
 mod storage;
 
 use std::fmt;
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -94,6 +97,12 @@ pub enum StoreError {
     Internal(String),
 }
 
+impl StoreError {
+    fn internal(error: impl fmt::Display) -> StoreError {
+        StoreError::Internal(error.to_string())
+    }
+}
+
 /// A running store. Dropping it stops it as well, without waiting for open requests of clients; no acknowledged
 /// write is lost either way.
 pub struct Store {
@@ -115,43 +124,36 @@ impl Store {
             listen,
             password,
         } = config;
+        let failed = |source| match source {
+            source if std::io::Error::kind(&source) == ErrorKind::AddrInUse => {
+                StoreError::PortInUse(listen)
+            }
+            source => StoreError::Listen {
+                address: listen,
+                source,
+            },
+        };
         let opening = tokio::task::spawn_blocking(move || open(&folder));
-        let engine = opening
-            .await
-            .map_err(|error| StoreError::Internal(error.to_string()))??;
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|source| match source.kind() {
-                std::io::ErrorKind::AddrInUse => StoreError::PortInUse(listen),
-                _ => StoreError::Listen {
-                    address: listen,
-                    source,
-                },
-            })?;
-        let address = listener.local_addr().map_err(|source| StoreError::Listen {
-            address: listen,
-            source,
-        })?;
-        let shared = Arc::new(Shared {
-            engine: RwLock::new(Some(engine)),
-            password,
-        });
+        let engine = opening.await.map_err(StoreError::internal)??;
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let engine = RwLock::new(Some(engine));
+        let shared = Arc::new(Shared { engine, password });
         let router = axum::Router::new()
             .fallback(http::serve)
             .with_state(shared.clone());
         let (stop, stopped) = oneshot::channel::<()>();
-        let until_stopped = async move {
-            // A sender that is gone means the same as one that speaks.
-            let _ = stopped.await;
-        };
+        // A sender that is gone means the same as one that speaks.
+        let until_stopped = async move { stopped.await.unwrap_or_default() };
         let server = axum::serve(listener, router).with_graceful_shutdown(until_stopped);
         let server = tokio::spawn(async move { server.await });
         let catching_up = tokio::spawn(catch_up(shared.clone()));
         tracing::info!(%address, "the store is listening");
+        let stop = Some(stop);
         Ok(Store {
             address,
             shared,
-            stop: Some(stop),
+            stop,
             server,
             catching_up,
         })
@@ -175,16 +177,14 @@ impl Store {
     pub async fn stop(mut self) -> Result<(), StoreError> {
         drop(self.stop.take());
         let ended = tokio::time::timeout(STOP_PATIENCE, &mut self.server).await;
-        let result = match ended {
-            Ok(Ok(Err(error))) => Err(StoreError::Internal(error.to_string())),
-            Ok(Err(error)) => Err(StoreError::Internal(error.to_string())),
-            _ => Ok(()),
-        };
         let closing = tokio::task::spawn_blocking(move || drop(self));
-        closing
-            .await
-            .map_err(|error| StoreError::Internal(error.to_string()))?;
-        result
+        closing.await.map_err(StoreError::internal)?;
+        match ended {
+            Ok(served) => served
+                .map_err(StoreError::internal)?
+                .map_err(StoreError::internal),
+            Err(_) => Ok(()),
+        }
     }
 }
 
@@ -192,18 +192,20 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.server.abort();
         self.catching_up.abort();
-        let _ = self.shared.with(|engine| {
-            engine.close();
-            Ok(())
-        });
+        if let Some(engine) = &*self
+            .shared
+            .engine
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            engine.closing.store(true, Ordering::Relaxed);
+        }
         // Waits for requests that are being worked on; the file is closed when this is done.
-        drop(
-            self.shared
-                .engine
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        self.shared
+            .engine
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
@@ -212,10 +214,9 @@ fn open(folder: &Path) -> Result<Engine, StoreError> {
         folder: folder.to_owned(),
         reason,
     };
-    std::fs::create_dir_all(folder).map_err(|error| unusable(error.to_string()))?;
     // What is kept here may be confidential.
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(folder, private).map_err(|error| unusable(error.to_string()))?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| unusable(error.to_string()))?;
     Engine::open(folder).map_err(|error| match error {
         redb::Error::DatabaseAlreadyOpen => StoreError::FolderInUse(folder.to_owned()),
         error => unusable(error.to_string()),
@@ -235,7 +236,7 @@ async fn catch_up(shared: Arc<Shared>) {
         {
             tracing::warn!(
                 reason = problem.reason,
-                "the full-text index could not be brought up to date"
+                "a full-text index could not be brought up to date"
             );
         }
     }

@@ -1,20 +1,22 @@
-//! Field types: declared, or found out from the first value (dynamic mapping), and the errors of values that do not fit.
+//! Field types: declared, or found out from the first value (dynamic mapping), and the errors of values that
+//! do not fit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::dates;
-use crate::errors::Problem;
+use crate::errors::{Problem, Result, refuse};
 use crate::schema;
 
 /// Longest text that `.keyword` finds unless the mapping says otherwise, in characters. As in Elasticsearch.
 const IGNORE_ABOVE: usize = 256;
-/// Longest keyword that can be stored, in bytes. As in Lucene.
-const KEYWORD_LIMIT: usize = 32_766;
 const DEPTH_LIMIT: usize = 20;
 const FIELD_LIMIT: usize = 1000;
+const METADATA: [&str; 6] = [
+    "_id", "_index", "_source", "_routing", "_seq_no", "_version",
+];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -31,8 +33,9 @@ pub(crate) enum Kind {
 }
 
 /// What happens to a field that is not mapped.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Dynamic {
+    #[default]
     Add,
     Ignore,
     Refuse,
@@ -50,30 +53,22 @@ pub(crate) struct Field {
     type_name: String,
 }
 
-/// The mapping of one index: the tree as clients see it and a table of its fields.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The mapping of one index: the tree as clients see it, and its fields by their full names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Value", into = "Value")]
 pub(crate) struct Mapping {
-    tree: Value,
-    fields: HashMap<String, Field>,
+    pub(crate) tree: Value,
+    pub(crate) fields: BTreeMap<String, Field>,
     root: Dynamic,
 }
 
-impl Default for Mapping {
-    fn default() -> Mapping {
-        Mapping::from(json!({}))
-    }
-}
-
 impl From<Value> for Mapping {
+    /// A tree that was stored; it was checked when it was put.
     fn from(tree: Value) -> Mapping {
-        let root = dynamic_of(&tree, Dynamic::Add).unwrap_or(Dynamic::Add);
         let mut mapping = Mapping {
             tree,
-            fields: HashMap::new(),
-            root,
+            ..Mapping::default()
         };
-        // A stored tree was checked when it was put.
         let _ = mapping.flatten();
         mapping
     }
@@ -85,64 +80,36 @@ impl From<Mapping> for Value {
     }
 }
 
-/// A new field that a document brings: its path and its definition.
+/// New fields that a document brings: their paths and definitions.
 pub(crate) type Additions = Vec<(String, Value)>;
 
 impl Mapping {
-    pub(crate) fn tree(&self) -> &Value {
-        &self.tree
-    }
-
-    /// All fields with their full names.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &Field)> {
-        self.fields
-            .iter()
-            .map(|(name, field)| (name.as_str(), field))
-    }
-
     /// The field of a name in a query. `.keyword` and `.enum` work for every text field.
     pub(crate) fn field(&self, name: &str) -> Option<Field> {
         if let Some(field) = self.fields.get(name) {
             return Some(field.clone());
         }
-        let parent = name
-            .strip_suffix(".keyword")
-            .or_else(|| name.strip_suffix(".enum"))?;
-        let field = self
-            .fields
-            .get(parent)
-            .filter(|field| matches!(field.kind, Kind::Text | Kind::Keyword))?;
-        Some(Field {
-            kind: Kind::Keyword,
-            ignore_above: IGNORE_ABOVE,
-            ..field.clone()
-        })
+        let (parent, suffix) = name.rsplit_once('.')?;
+        let mut field = self.fields.get(parent)?.clone();
+        field.ignore_above = IGNORE_ABOVE;
+        let is_text = matches!(field.kind, Kind::Text | Kind::Keyword);
+        field.kind = Kind::Keyword;
+        (is_text && matches!(suffix, "keyword" | "enum")).then_some(field)
     }
 
     /// Lays `update` over the mapping. A type that would change is an error and nothing is changed.
-    pub(crate) fn merge(&mut self, update: &Value) -> Result<(), Problem> {
-        let Value::Object(update) = update else {
-            return Err(Problem::new(
-                400,
-                "mapper_parsing_exception",
-                "the mapping must be an object",
-            ));
-        };
+    pub(crate) fn merge(&mut self, update: &Value) -> Result<()> {
         let mut merged = self.clone();
         merge_trees(&mut merged.tree, update, "")?;
-        merged.root = dynamic_of(&merged.tree, Dynamic::Add)?;
         merged.flatten()?;
         *self = merged;
         Ok(())
     }
 
-    fn flatten(&mut self) -> Result<(), Problem> {
-        let mut fields = HashMap::new();
-        if let Some(properties) = self.tree.get("properties") {
-            flatten(properties, "", self.root, 1, &mut fields)?;
-        }
-        self.fields = fields;
-        Ok(())
+    fn flatten(&mut self) -> Result<()> {
+        self.root = dynamic_of(&self.tree, Dynamic::Add)?;
+        self.fields.clear();
+        flatten(&self.tree["properties"], "", self.root, 1, &mut self.fields)
     }
 
     /// Checks a document. Returns the fields that it adds, or what is wrong with it.
@@ -151,7 +118,7 @@ impl Mapping {
         id: &str,
         document: &Map<String, Value>,
         limit: Option<usize>,
-    ) -> Result<Additions, Problem> {
+    ) -> Result<Additions> {
         let mut check = Check {
             mapping: self,
             id,
@@ -160,29 +127,28 @@ impl Mapping {
         };
         check.object(document, "", self.root, 1)?;
         // A text counts twice: it brings its `.keyword`.
-        let new: usize = check
+        let texts = check
             .additions
             .iter()
-            .map(|(_, definition)| 1 + usize::from(definition.get("fields").is_some()))
-            .sum();
-        let limit = limit.unwrap_or(FIELD_LIMIT);
+            .filter(|(_, definition)| definition["fields"].is_object());
+        let (new, limit) = (
+            check.additions.len() + texts.count(),
+            limit.unwrap_or(FIELD_LIMIT),
+        );
         if new > 0 && self.fields.len() + new > limit {
-            let reason = format!(
-                "Limit of total fields [{limit}] has been exceeded while adding new fields [{new}]"
+            refuse!(
+                "document_parsing_exception",
+                "[1:1] failed to parse: Limit of total fields [{limit}] has been exceeded while adding new fields [{new}]"
             );
-            return Err(document_problem(id, reason));
         }
         Ok(check.additions)
     }
 
     /// Takes in what [`Mapping::check`] found.
-    pub(crate) fn add(&mut self, additions: Additions) -> Result<(), Problem> {
+    pub(crate) fn add(&mut self, additions: Additions) -> Result<()> {
         for (path, definition) in additions {
             let mut place = &mut self.tree;
             for name in path.split('.') {
-                if !place.is_object() {
-                    *place = json!({});
-                }
                 place = &mut place["properties"][name];
             }
             // An object may stand there already because a deeper field came first.
@@ -194,27 +160,36 @@ impl Mapping {
     }
 }
 
-fn dynamic_of(tree: &Value, inherited: Dynamic) -> Result<Dynamic, Problem> {
-    let text = match tree.get("dynamic") {
-        None => return Ok(inherited),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    };
-    match text.as_str() {
+fn dynamic_of(tree: &Value, inherited: Dynamic) -> Result<Dynamic> {
+    match tree["dynamic"]
+        .as_str()
+        .map_or_else(|| tree["dynamic"].to_string(), str::to_owned)
+        .as_str()
+    {
+        "null" => Ok(inherited),
         "true" => Ok(Dynamic::Add),
         "false" => Ok(Dynamic::Ignore),
         "strict" => Ok(Dynamic::Refuse),
         "runtime" => Err(Problem::unsupported("a mapping with [dynamic: runtime]")),
-        _ => Err(Problem::new(
-            400,
+        other => refuse!(
             "mapper_parsing_exception",
-            format!("unknown value [{text}] of [dynamic]"),
-        )),
+            "unknown value [{other}] of [dynamic]"
+        ),
     }
 }
 
-fn merge_trees(tree: &mut Value, update: &Map<String, Value>, path: &str) -> Result<(), Problem> {
-    if !tree.is_object() {
+fn type_name(definition: &Value) -> &str {
+    definition["type"].as_str().unwrap_or("object")
+}
+
+fn merge_trees(tree: &mut Value, update: &Value, path: &str) -> Result<()> {
+    let Value::Object(update) = update else {
+        refuse!(
+            "mapper_parsing_exception",
+            "Expected a map for the definition of [{path}]"
+        )
+    };
+    if tree.is_null() {
         *tree = json!({});
     }
     for (key, value) in update {
@@ -223,37 +198,25 @@ fn merge_trees(tree: &mut Value, update: &Map<String, Value>, path: &str) -> Res
             continue;
         }
         let Value::Object(children) = value else {
-            let reason = format!("Expected map for property [{key}] on field [{path}]");
-            return Err(Problem::new(400, "mapper_parsing_exception", reason));
+            refuse!(
+                "mapper_parsing_exception",
+                "Expected a map for [{key}] of [{path}]"
+            )
         };
         for (name, child) in children {
-            let child_path = if path.is_empty() {
-                name.clone()
-            } else {
-                format!("{path}.{name}")
-            };
-            let Value::Object(definition) = child else {
-                let reason = format!("Expected map for property [fields] on field [{child_path}]");
-                return Err(Problem::new(400, "mapper_parsing_exception", reason));
-            };
+            let path = format!("{path}.{name}").trim_start_matches('.').to_owned();
             let place = &mut tree[key][name];
-            if !place.is_null() && type_name(place) != type_name(child) {
-                let (old, new) = (type_name(place), type_name(child));
-                let reason =
-                    format!("mapper [{child_path}] cannot be changed from type [{old}] to [{new}]");
-                return Err(Problem::illegal(reason));
+            let (old, new) = (type_name(place), type_name(child));
+            if !place.is_null() && old != new {
+                refuse!(
+                    "illegal_argument_exception",
+                    "mapper [{path}] cannot be changed from type [{old}] to [{new}]"
+                );
             }
-            merge_trees(place, definition, &child_path)?;
+            merge_trees(place, child, &path)?;
         }
     }
     Ok(())
-}
-
-fn type_name(definition: &Value) -> &str {
-    definition
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or("object")
 }
 
 fn flatten(
@@ -261,122 +224,100 @@ fn flatten(
     prefix: &str,
     dynamic: Dynamic,
     depth: usize,
-    fields: &mut HashMap<String, Field>,
-) -> Result<(), Problem> {
+    fields: &mut BTreeMap<String, Field>,
+) -> Result<()> {
     if depth > DEPTH_LIMIT {
-        return Err(Problem::illegal(format!(
-            "Limit of mapping depth [{DEPTH_LIMIT}] has been exceeded due to object field [{prefix}]"
-        )));
+        refuse!(
+            "illegal_argument_exception",
+            "Limit of mapping depth [{DEPTH_LIMIT}] has been exceeded by [{prefix}]"
+        );
     }
-    let Value::Object(properties) = properties else {
-        return Ok(());
-    };
-    for (name, definition) in properties {
-        let path = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
-        let kind = kind_of(definition, &path, dynamic)?;
-        let mut field = field_of(definition, kind, &path);
-        if let Kind::Object(dynamic) = kind {
+    for (name, definition) in properties.as_object().into_iter().flatten() {
+        let path = format!("{prefix}{name}");
+        let mut field = Field::of(definition, &path, &path, dynamic)?;
+        if let Kind::Object(dynamic) = field.kind {
             flatten(
-                definition.get("properties").unwrap_or(&Value::Null),
-                &path,
+                &definition["properties"],
+                &format!("{path}."),
                 dynamic,
                 depth + 1,
                 fields,
             )?;
         }
-        for (sub_name, sub) in definition
-            .get("fields")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-        {
-            let sub_path = format!("{path}.{sub_name}");
-            let sub_field = field_of(sub, kind_of(sub, &sub_path, dynamic)?, &path);
+        for (name, definition) in definition["fields"].as_object().into_iter().flatten() {
+            let name = format!("{path}.{name}");
+            let sub_field = Field::of(definition, &name, &path, dynamic)?;
             field.analysed |= sub_field.analysed;
-            fields.insert(sub_path, sub_field);
+            fields.insert(name, sub_field);
         }
         fields.insert(path, field);
     }
     Ok(())
 }
 
-fn field_of(definition: &Value, kind: Kind, path: &str) -> Field {
-    let ignore_above = definition.get("ignore_above").and_then(Value::as_u64);
-    Field {
-        kind,
-        path: path.to_owned(),
-        ignore_above: ignore_above
-            .and_then(|limit| usize::try_from(limit).ok())
-            .unwrap_or(usize::MAX),
-        analysed: kind == Kind::Text,
-        type_name: type_name(definition).to_owned(),
+impl Field {
+    fn of(definition: &Value, name: &str, path: &str, dynamic: Dynamic) -> Result<Field> {
+        let (kind, path) = (kind_of(definition, name, dynamic)?, path.to_owned());
+        let ignore_above = definition["ignore_above"]
+            .as_u64()
+            .map_or(usize::MAX, |limit| limit as usize);
+        let (analysed, type_name) = (kind == Kind::Text, type_name(definition).to_owned());
+        Ok(Field {
+            kind,
+            path,
+            ignore_above,
+            analysed,
+            type_name,
+        })
     }
 }
 
-fn kind_of(definition: &Value, path: &str, dynamic: Dynamic) -> Result<Kind, Problem> {
-    for parameter in ["copy_to", "null_value", "script"] {
-        if definition.get(parameter).is_some() {
-            return Err(Problem::unsupported(format!(
-                "the mapping parameter [{parameter}] of field [{path}]"
-            )));
-        }
+fn kind_of(definition: &Value, path: &str, dynamic: Dynamic) -> Result<Kind> {
+    let off = |parameter: &str| definition[parameter] == false || definition[parameter] == "false";
+    let odd_format = definition["format"].as_str().filter(|format| {
+        let known = [
+            "strict_date_optional_time",
+            "date_optional_time",
+            "epoch_millis",
+        ];
+        !format.split("||").all(|format| known.contains(&format))
+    });
+    if let Some(parameter) = ["copy_to", "null_value", "script"]
+        .iter()
+        .find(|name| !definition[**name].is_null())
+    {
+        return Err(Problem::unsupported(format!(
+            "the mapping parameter [{parameter}] of field [{path}]"
+        )));
     }
-    let off = |parameter: &str| {
-        definition
-            .get(parameter)
-            .is_some_and(|value| *value == false || value == "false")
-    };
     Ok(match type_name(definition) {
         _ if off("enabled") || off("index") => Kind::Opaque,
         "object" => Kind::Object(dynamic_of(definition, dynamic)?),
-        "text" | "match_only_text" | "search_as_you_type" | "annotated_text" => Kind::Text,
+        "text" | "match_only_text" => Kind::Text,
         "keyword" | "constant_keyword" | "wildcard" | "ip" | "version" => Kind::Keyword,
         "long" => Kind::Integer(i64::MIN, i64::MAX),
-        "integer" => Kind::Integer(i64::from(i32::MIN), i64::from(i32::MAX)),
-        "short" => Kind::Integer(i64::from(i16::MIN), i64::from(i16::MAX)),
-        "byte" => Kind::Integer(i64::from(i8::MIN), i64::from(i8::MAX)),
+        "integer" => Kind::Integer(i32::MIN.into(), i32::MAX.into()),
+        "short" => Kind::Integer(i16::MIN.into(), i16::MAX.into()),
+        "byte" => Kind::Integer(i8::MIN.into(), i8::MAX.into()),
         "double" | "float" | "half_float" => Kind::Float,
         "boolean" => Kind::Boolean,
-        "date" | "date_nanos" => match definition.get("format").and_then(Value::as_str) {
-            Some(format)
-                if format.split("||").any(|format| {
-                    !matches!(
-                        format,
-                        "strict_date_optional_time" | "date_optional_time" | "epoch_millis"
-                    )
-                }) =>
-            {
-                return Err(Problem::unsupported(format!(
-                    "the date format [{format}] of field [{path}]"
-                )));
-            }
-            _ => Kind::Date,
-        },
+        "date" if odd_format.is_some() => {
+            return Err(Problem::unsupported(format!(
+                "the date format of field [{path}]"
+            )));
+        }
+        "date" => Kind::Date,
         "binary" | "dense_vector" | "sparse_vector" | "flattened" => Kind::Opaque,
         known if schema::lists("unsupported_types", known) => {
             return Err(Problem::unsupported(format!(
                 "the type [{known}] of field [{path}]"
             )));
         }
-        other => {
-            let reason = format!("No handler for type [{other}] declared on field [{path}]");
-            return Err(Problem::new(400, "mapper_parsing_exception", reason));
-        }
+        other => refuse!(
+            "mapper_parsing_exception",
+            "No handler for type [{other}] declared on field [{path}]"
+        ),
     })
-}
-
-fn document_problem(id: &str, reason: String) -> Problem {
-    let cause = json!({"type": "illegal_argument_exception", "reason": reason});
-    Problem::new(
-        400,
-        "document_parsing_exception",
-        format!("[1:1] failed to parse document with id '{id}': {reason}"),
-    )
-    .with("caused_by", cause)
 }
 
 /// One document under the magnifying glass.
@@ -394,175 +335,93 @@ impl Check<'_> {
         prefix: &str,
         dynamic: Dynamic,
         depth: usize,
-    ) -> Result<(), Problem> {
+    ) -> Result<()> {
         if depth > DEPTH_LIMIT && dynamic == Dynamic::Add {
-            let reason = format!(
-                "Limit of mapping depth [{DEPTH_LIMIT}] has been exceeded due to object field [{prefix}]"
+            refuse!(
+                "document_parsing_exception",
+                "[1:1] Limit of mapping depth [{DEPTH_LIMIT}] has been exceeded by [{prefix}]"
             );
-            return Err(document_problem(self.id, reason));
         }
         for (key, value) in object {
-            if key.split('.').any(|part| part.trim().is_empty()) {
-                let reason =
-                    format!("field name [{prefix}{key}] cannot be empty or contain an empty part");
-                return Err(document_problem(self.id, reason));
-            }
             let path = format!("{prefix}{key}");
-            if prefix.is_empty()
-                && matches!(
-                    key.as_str(),
-                    "_id"
-                        | "_index"
-                        | "_source"
-                        | "_routing"
-                        | "_seq_no"
-                        | "_version"
-                        | "_primary_term"
-                )
-            {
-                let reason = format!(
-                    "Field [{key}] is a metadata field and cannot be added inside a document. Use the index API request parameters."
+            if key.split('.').any(|part| part.trim().is_empty()) {
+                refuse!(
+                    "document_parsing_exception",
+                    "[1:1] field name [{path}] cannot be empty or have an empty part"
                 );
-                return Err(Problem::new(400, "document_parsing_exception", reason));
+            }
+            if METADATA.contains(&path.as_str()) {
+                refuse!(
+                    "document_parsing_exception",
+                    "[1:1] Field [{path}] is a metadata field and cannot be added inside a document."
+                );
             }
             self.value(value, &path, dynamic, depth)?;
         }
         Ok(())
     }
 
-    fn value(
-        &mut self,
-        value: &Value,
-        path: &str,
-        dynamic: Dynamic,
-        depth: usize,
-    ) -> Result<(), Problem> {
-        if value.is_null() {
-            return Ok(());
-        }
-        if let Value::Array(items) = value {
-            return items
+    fn kind(&self, path: &str) -> Option<Kind> {
+        let known = || self.mapping.fields.get(path).map(|field| field.kind);
+        self.added.get(path).copied().or_else(known)
+    }
+
+    fn value(&mut self, value: &Value, path: &str, dynamic: Dynamic, depth: usize) -> Result<()> {
+        match (self.kind(path), value) {
+            (Some(Kind::Opaque), _) | (_, Value::Null) => Ok(()),
+            (_, Value::Array(items)) => items
                 .iter()
-                .try_for_each(|item| self.value(item, path, dynamic, depth));
-        }
-        let known = self.mapping.fields.get(path);
-        let kind = self
-            .added
-            .get(path)
-            .copied()
-            .or_else(|| known.map(|field| field.kind));
-        match (kind, value) {
-            (Some(Kind::Opaque), _) => Ok(()),
+                .try_for_each(|item| self.value(item, path, dynamic, depth)),
             (Some(Kind::Object(dynamic)), Value::Object(object)) => {
                 self.object(object, &format!("{path}."), dynamic, depth + 1)
             }
-            (Some(Kind::Object(_)), _) => {
-                let reason = format!(
-                    "object mapping for [{path}] tried to parse field [{path}] as object, but found a concrete value"
-                );
-                Err(Problem::new(
-                    400,
-                    "document_parsing_exception",
-                    format!("[1:1] {reason}"),
-                ))
-            }
-            (Some(kind), value) => {
-                let field = known.map_or((type_word(kind), IGNORE_ABOVE), |field| {
-                    (field.type_name.as_str(), field.ignore_above)
-                });
-                self.scalar(kind, value, path, field)
-            }
+            (Some(Kind::Object(_)), _) => refuse!(
+                "document_parsing_exception",
+                "[1:1] object mapping for [{path}] tried to parse field [{path}] as object, but found a concrete value"
+            ),
+            (Some(kind), value) => self.scalar(kind, value, path),
             (None, value) => self.unknown(value, path, dynamic, depth),
         }
     }
 
-    fn scalar(
-        &self,
-        kind: Kind,
-        value: &Value,
-        path: &str,
-        (type_name, ignore_above): (&str, usize),
-    ) -> Result<(), Problem> {
-        let why = match key_of(kind, value) {
-            _ if value.is_object() => {
-                format!("Can't get a value of type [{type_name}] from an object")
-            }
-            Some(key)
-                if kind == Kind::Keyword
-                    && key.len() > KEYWORD_LIMIT
-                    && ignore_above == usize::MAX =>
-            {
-                let reason = format!(
-                    "Document contains at least one immense term in field=\"{path}\" (whose UTF8 encoding is longer than the max length {KEYWORD_LIMIT}), field [{path}]"
-                );
-                return Err(Problem::illegal(reason));
-            }
-            Some(_) => return Ok(()),
-            // Elasticsearch takes an empty text for no number and no truth.
-            None if value == "" && kind != Kind::Date => return Ok(()),
-            None => format!("For input string: {value}"),
-        };
-        let preview: String = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-            .chars()
-            .take(50)
-            .collect();
+    fn scalar(&self, kind: Kind, value: &Value, path: &str) -> Result<()> {
+        // Elasticsearch takes an empty text for no number and no truth.
+        if key_of(kind, value).is_some() || (value == "" && kind != Kind::Date) {
+            return Ok(());
+        }
+        let type_name = self
+            .mapping
+            .fields
+            .get(path)
+            .map_or("long", |field| &field.type_name);
+        let preview: String = value.to_string().chars().take(50).collect();
         let reason = format!(
             "[1:1] failed to parse field [{path}] of type [{type_name}] in document with id '{}'. Preview of field's value: '{preview}'",
             self.id
         );
-        Err(
-            Problem::new(400, "document_parsing_exception", reason).with(
-                "caused_by",
-                json!({"type": "illegal_argument_exception", "reason": why}),
-            ),
-        )
+        let cause = json!({"type": "illegal_argument_exception", "reason": format!("For input: {preview}")});
+        Err(Problem::new(400, "document_parsing_exception", reason).with("caused_by", cause))
     }
 
-    fn unknown(
-        &mut self,
-        value: &Value,
-        path: &str,
-        dynamic: Dynamic,
-        depth: usize,
-    ) -> Result<(), Problem> {
+    fn unknown(&mut self, value: &Value, path: &str, dynamic: Dynamic, depth: usize) -> Result<()> {
         // The parents of a dotted name must be objects, or nothing yet.
         for (at, _) in path.match_indices('.') {
-            let parent = path.get(..at).unwrap_or_default();
-            let kind = self
-                .added
-                .get(parent)
-                .copied()
-                .or_else(|| self.mapping.fields.get(parent).map(|field| field.kind));
-            match kind {
+            let parent = &path[..at];
+            match self.kind(parent) {
                 None | Some(Kind::Object(_)) => {}
                 Some(Kind::Opaque) => return Ok(()),
-                Some(kind) => {
-                    let reason = format!(
-                        "Could not dynamically add mapping for field [{path}]. Existing mapping for [{parent}] must be of type object but found [{}].",
-                        type_word(kind)
-                    );
-                    return Err(Problem::new(
-                        400,
-                        "document_parsing_exception",
-                        format!("[1:1] {reason}"),
-                    ));
-                }
+                Some(_) => refuse!(
+                    "document_parsing_exception",
+                    "[1:1] Could not dynamically add mapping for field [{path}]. Existing mapping for [{parent}] must be of type object."
+                ),
             }
         }
-        let definition = match (dynamic, value) {
+        let (kind, definition) = match (dynamic, value) {
             (Dynamic::Ignore, _) => return Ok(()),
-            (Dynamic::Refuse, _) => {
-                let reason = format!(
-                    "[1:1] mapping set to strict, dynamic introduction of [{path}] within [_doc] is not allowed"
-                );
-                return Err(Problem::new(
-                    400,
-                    "strict_dynamic_mapping_exception",
-                    reason,
-                ));
-            }
+            (Dynamic::Refuse, _) => refuse!(
+                "strict_dynamic_mapping_exception",
+                "[1:1] mapping set to strict, dynamic introduction of [{path}] within [_doc] is not allowed"
+            ),
             (_, Value::Object(object)) => {
                 self.added.insert(path.to_owned(), Kind::Object(dynamic));
                 let before = self.additions.len();
@@ -573,68 +432,56 @@ impl Check<'_> {
                 }
                 return Ok(());
             }
-            (_, Value::Bool(_)) => json!({"type": "boolean"}),
-            (_, Value::Number(number)) if number.is_f64() => json!({"type": "float"}),
-            (_, Value::Number(_)) => json!({"type": "long"}),
-            (_, Value::String(text)) if dates::looks_like_date(text) => json!({"type": "date"}),
+            (_, Value::Bool(_)) => (Kind::Boolean, json!({"type": "boolean"})),
+            (_, Value::Number(number)) if number.is_f64() => {
+                (Kind::Float, json!({"type": "float"}))
+            }
+            (_, Value::Number(_)) => (Kind::Integer(i64::MIN, i64::MAX), json!({"type": "long"})),
+            (_, Value::String(text)) if dates::looks_like_date(text) => {
+                (Kind::Date, json!({"type": "date"}))
+            }
             _ => {
-                json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": IGNORE_ABOVE}}})
+                let keyword = json!({"type": "keyword", "ignore_above": IGNORE_ABOVE});
+                (
+                    Kind::Text,
+                    json!({"type": "text", "fields": {"keyword": keyword}}),
+                )
             }
         };
-        let kind = kind_of(&definition, path, dynamic)?;
-        self.scalar(kind, value, path, (type_word(kind), IGNORE_ABOVE))?;
+        self.scalar(kind, value, path)?;
         self.added.insert(path.to_owned(), kind);
         self.additions.push((path.to_owned(), definition));
         Ok(())
     }
 }
 
-fn type_word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "text",
-        Kind::Keyword => "keyword",
-        Kind::Integer(..) => "long",
-        Kind::Float => "float",
-        Kind::Boolean => "boolean",
-        Kind::Date => "date",
-        Kind::Object(_) => "object",
-        Kind::Opaque => "binary",
-    }
-}
-
 /// The one text that stands for a value in exact comparisons; `None` if the value does not fit the kind.
 pub(crate) fn key_of(kind: Kind, value: &Value) -> Option<String> {
-    match (kind, value) {
-        (Kind::Text | Kind::Keyword, Value::String(text)) => Some(text.clone()),
-        (Kind::Text | Kind::Keyword, Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
-        (Kind::Boolean, Value::Bool(_)) => Some(value.to_string()),
-        (Kind::Boolean, Value::String(text)) => {
-            matches!(text.as_str(), "true" | "false").then(|| text.clone())
-        }
-        (Kind::Date, value) => dates::millis_of(value).map(|millis| millis.to_string()),
-        (Kind::Integer(low, high), value) => {
-            let whole = value
-                .as_i64()
-                .or_else(|| value.as_str()?.trim().parse().ok());
+    let text = value.as_str();
+    match kind {
+        Kind::Text | Kind::Keyword if value.is_object() => None,
+        Kind::Text | Kind::Keyword => text.map(str::to_owned).or_else(|| Some(value.to_string())),
+        Kind::Boolean => value
+            .as_bool()
+            .or_else(|| text?.parse().ok())
+            .map(|truth| truth.to_string()),
+        Kind::Date => dates::millis_of(value).map(|millis| millis.to_string()),
+        Kind::Integer(low, high) => {
+            let whole = value.as_i64().or_else(|| text?.trim().parse().ok());
             // Elasticsearch cuts off the fraction; 9.2e18 and above do not fit.
-            let whole = whole.or_else(|| {
-                number_of(value)
-                    .filter(|number| !value.is_u64() && number.abs() < 9.2e18)
-                    .map(|number| number as i64)
-            });
-            whole
-                .filter(|whole| (low..=high).contains(whole))
-                .map(|whole| whole.to_string())
+            let cut = || number_of(value).filter(|number| !value.is_u64() && number.abs() < 9.2e18);
+            let whole = whole.or_else(|| cut().map(|number| number as i64))?;
+            (low..=high).contains(&whole).then(|| whole.to_string())
         }
-        (Kind::Float, value) => number_of(value).map(|number| number.to_string()),
-        _ => None,
+        Kind::Float => number_of(value).map(|number| number.to_string()),
+        Kind::Object(_) | Kind::Opaque => None,
     }
 }
 
 /// The number in a value, for comparisons.
 pub(crate) fn number_of(value: &Value) -> Option<f64> {
-    value
+    let number = value
         .as_f64()
-        .or_else(|| value.as_str()?.trim().parse().ok())
-        .filter(|number: &f64| number.is_finite())
+        .or_else(|| value.as_str()?.trim().parse().ok());
+    number.filter(|number: &f64| number.is_finite())
 }

@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use crate::connectors::schedule;
 use crate::dates;
-use crate::errors::Problem;
+use crate::errors::{Problem, Result};
 
 static SHAPES: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("templates/requests.json")).unwrap_or_default()
 });
 
 /// Checks a body against the shape of that name.
-pub(crate) fn check(name: &str, body: &Value) -> Result<(), Problem> {
+pub(crate) fn check(name: &str, body: &Value) -> Result<()> {
     fits(&SHAPES[name], body, name)
 }
 
@@ -29,11 +29,16 @@ pub(crate) fn lists(list: &str, name: &str) -> bool {
         .is_some_and(|names| names.iter().any(|known| known == name))
 }
 
+/// Whether there is a shape of that name.
+pub(crate) fn knows(name: &str) -> bool {
+    SHAPES[name].is_object()
+}
+
 fn refuse(reason: String) -> Problem {
     Problem::new(400, "x_content_parse_exception", reason)
 }
 
-fn fits(shape: &'static Value, value: &Value, path: &str) -> Result<(), Problem> {
+fn fits(shape: &'static Value, value: &Value, path: &str) -> Result<()> {
     match shape {
         Value::String(words) => word_fits(words, value, path),
         Value::Array(items) => match (value, items.first()) {
@@ -84,7 +89,7 @@ fn required(shape: &'static Value) -> Vec<&'static str> {
     own.chain(included(shape).flat_map(required)).collect()
 }
 
-fn word_fits(words: &'static str, value: &Value, path: &str) -> Result<(), Problem> {
+fn word_fits(words: &'static str, value: &Value, path: &str) -> Result<()> {
     for word in words.split('|') {
         let text = value.as_str();
         let fit = match word {

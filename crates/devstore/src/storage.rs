@@ -1,27 +1,31 @@
 //! The source of truth: one redb file. A write that was acknowledged has been synced to disk.
 //!
-//! Each index has two tables. `docs/<uuid>` holds the documents under the sequence number of their last
-//! write, so that a scan in that order is a stable `_shard_doc` order and the newest writes are a suffix.
-//! `ids/<uuid>` leads from the id to the sequence number. `gone/<uuid>` keeps the ids of deleted documents
-//! until the full-text index has heard of them.
+//! Documents lie under the sequence number of their last write, so that a scan in that order is a stable
+//! `_shard_doc` order, and what the full-text index has not seen yet is always the end of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeFrom;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, WriteTransaction,
-};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{ReadTransaction, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::errors::Problem;
+use crate::errors::{Problem, Result};
 use crate::mapping::Mapping;
 
+type InIndex<K> = (&'static str, K);
+/// Name of an index to what is known of it.
 const CATALOGUE: TableDefinition<&str, &[u8]> = TableDefinition::new("catalogue");
-const NEXT: TableDefinition<&str, u64> = TableDefinition::new("next_sequence_numbers");
+/// Uuid of an index to its next sequence number and its number of documents.
+const COUNTS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("counts");
+const DOCUMENTS: TableDefinition<InIndex<u64>, &[u8]> = TableDefinition::new("documents");
+/// Id to sequence number.
+const IDS: TableDefinition<InIndex<&str>, u64> = TableDefinition::new("ids");
+/// Ids of deleted documents, until the full-text index has heard of them.
+const GONE: TableDefinition<InIndex<u64>, &str> = TableDefinition::new("gone");
 const KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_keys");
 /// Memory that redb may use for pages of the file.
 const CACHE_BYTES: usize = 32 << 20;
@@ -44,17 +48,17 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Whether the index has a full-text index. Those with a dot hold small records and are read through.
+    /// Whether it has a full-text index. Indices with a dot hold small records and are read through.
     pub(crate) fn has_full_text(&self) -> bool {
         !self.name.starts_with('.')
     }
 
     pub(crate) fn is_hidden(&self) -> bool {
-        self.name.starts_with('.')
-            || self
-                .settings
-                .get("hidden")
-                .is_some_and(|hidden| hidden == "true")
+        self.name.starts_with('.') || self.settings.get("hidden") == Some(&Value::from("true"))
+    }
+
+    fn numbers(&self, from: u64) -> RangeInclusive<(&str, u64)> {
+        (self.uuid.as_str(), from)..=(self.uuid.as_str(), u64::MAX)
     }
 }
 
@@ -69,152 +73,99 @@ pub(crate) struct Document {
     pub(crate) source: String,
 }
 
-/// A document as it lies in the file, not copied.
+/// A document as it lies in the file, not copied: version, length of the id, id, source.
 pub(crate) struct Row<'r> {
+    pub(crate) seq_no: u64,
     pub(crate) version: u64,
     pub(crate) id: &'r str,
     pub(crate) source: &'r str,
 }
 
 impl<'r> Row<'r> {
-    fn encode(version: u64, id: &str, source: &str) -> Vec<u8> {
-        let mut row = Vec::with_capacity(10 + id.len() + source.len());
-        row.extend_from_slice(&version.to_le_bytes());
-        row.extend_from_slice(&(id.len() as u16).to_le_bytes());
-        row.extend_from_slice(id.as_bytes());
-        row.extend_from_slice(source.as_bytes());
-        row
-    }
-
-    pub(crate) fn decode(row: &'r [u8]) -> Result<Row<'r>, Problem> {
+    fn decode(seq_no: u64, row: &'r [u8]) -> Result<Row<'r>> {
         let broken = || Problem::internal("a row of the file is damaged");
         let (version, rest) = row.split_first_chunk::<8>().ok_or_else(broken)?;
         let (length, rest) = rest.split_first_chunk::<2>().ok_or_else(broken)?;
-        let (id, source) = rest
-            .split_at_checked(usize::from(u16::from_le_bytes(*length)))
-            .ok_or_else(broken)?;
+        let text = std::str::from_utf8(rest).map_err(Problem::internal)?;
+        let length = usize::from(u16::from_le_bytes(*length));
+        let (id, source) = text.split_at_checked(length).ok_or_else(broken)?;
         Ok(Row {
+            seq_no,
             version: u64::from_le_bytes(*version),
-            id: std::str::from_utf8(id).map_err(Problem::internal)?,
-            source: std::str::from_utf8(source).map_err(Problem::internal)?,
+            id,
+            source,
         })
     }
 
-    fn to_document(&self, seq_no: u64) -> Document {
+    fn copy(&self) -> Document {
+        let (id, source) = (self.id.to_owned(), self.source.to_owned());
         Document {
-            seq_no,
+            seq_no: self.seq_no,
             version: self.version,
-            id: self.id.to_owned(),
-            source: self.source.to_owned(),
+            id,
+            source,
         }
-    }
-}
-
-/// The names of the tables of one index.
-struct Names {
-    docs: String,
-    ids: String,
-    gone: String,
-}
-
-impl Names {
-    fn of(uuid: &str) -> Names {
-        Names {
-            docs: format!("docs/{uuid}"),
-            ids: format!("ids/{uuid}"),
-            gone: format!("gone/{uuid}"),
-        }
-    }
-    fn docs(&self) -> TableDefinition<'_, u64, &'static [u8]> {
-        TableDefinition::new(&self.docs)
-    }
-    fn ids(&self) -> TableDefinition<'_, &'static str, u64> {
-        TableDefinition::new(&self.ids)
-    }
-    fn gone(&self) -> TableDefinition<'_, u64, &'static str> {
-        TableDefinition::new(&self.gone)
     }
 }
 
 /// A stable view of the documents of one index.
 pub(crate) struct View {
+    index: Arc<Index>,
     transaction: ReadTransaction,
-    names: Names,
-    uuid: String,
+    documents: ReadOnlyTable<InIndex<u64>, &'static [u8]>,
+    /// The sequence number that the next write will get.
+    pub(crate) next: u64,
+    pub(crate) count: u64,
 }
 
 impl View {
-    pub(crate) fn get(&self, id: &str) -> Result<Option<Document>, Problem> {
-        let Some(seq_no) = self.transaction.open_table(self.names.ids())?.get(id)? else {
-            return Ok(None);
-        };
-        self.look(seq_no.value(), |row| Ok(row.to_document(seq_no.value())))
+    pub(crate) fn get(&self, id: &str) -> Result<Option<Document>> {
+        let ids = self.transaction.open_table(IDS)?;
+        let seq_no = ids
+            .get((self.index.uuid.as_str(), id))?
+            .map(|found| found.value());
+        seq_no.map_or(Ok(None), |seq_no| self.look(seq_no, |row| Ok(row.copy())))
     }
 
     /// Looks at a document without copying it.
     pub(crate) fn look<T>(
         &self,
-        seq_no: u64,
-        look: impl FnOnce(Row<'_>) -> Result<T, Problem>,
-    ) -> Result<Option<T>, Problem> {
-        let row = self
-            .transaction
-            .open_table(self.names.docs())?
-            .get(seq_no)?;
-        row.map(|row| look(Row::decode(row.value())?)).transpose()
-    }
-
-    /// The mapping of the index as it is in this view.
-    pub(crate) fn mapping(&self, index: &Index) -> Result<Mapping, Problem> {
-        match self
-            .transaction
-            .open_table(CATALOGUE)?
-            .get(index.name.as_str())?
-        {
-            Some(text) => Ok(serde_json::from_slice::<Index>(text.value())?.mapping),
-            None => Err(Problem::missing_index(&index.name)),
-        }
-    }
-
-    pub(crate) fn count(&self) -> Result<u64, Problem> {
-        Ok(self.transaction.open_table(self.names.docs())?.len()?)
-    }
-
-    /// The sequence number that the next write will get.
-    pub(crate) fn next(&self) -> Result<u64, Problem> {
-        Ok(self
-            .transaction
-            .open_table(NEXT)?
-            .get(self.uuid.as_str())?
-            .map_or(0, |next| next.value()))
+        at: u64,
+        look: impl FnOnce(Row) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let row = self.documents.get((self.index.uuid.as_str(), at))?;
+        row.map(|row| look(Row::decode(at, row.value())?))
+            .transpose()
     }
 
     /// Reads documents in the order of their sequence numbers until `visit` says stop. Memory: one document.
-    pub(crate) fn scan(
-        &self,
-        range: RangeFrom<u64>,
-        mut visit: impl FnMut(u64, Row<'_>) -> Result<bool, Problem>,
-    ) -> Result<(), Problem> {
-        for entry in self
-            .transaction
-            .open_table(self.names.docs())?
-            .range(range)?
-        {
-            let (seq_no, row) = entry?;
-            if !visit(seq_no.value(), Row::decode(row.value())?)? {
+    pub(crate) fn scan(&self, from: u64, mut visit: impl FnMut(Row) -> Result<bool>) -> Result<()> {
+        for entry in self.documents.range(self.index.numbers(from))? {
+            let (key, row) = entry?;
+            if !visit(Row::decode(key.value().1, row.value())?)? {
                 break;
             }
         }
         Ok(())
     }
 
+    /// The mapping of the index as it is in this view.
+    pub(crate) fn mapping(&self) -> Result<Mapping> {
+        let record = self
+            .transaction
+            .open_table(CATALOGUE)?
+            .get(self.index.name.as_str())?;
+        let record = record.ok_or_else(|| Problem::missing_index(&self.index.name))?;
+        Ok(serde_json::from_slice::<Index>(record.value())?.mapping)
+    }
+
     /// The ids deleted at `from` or later.
-    pub(crate) fn gone(&self, from: u64) -> Result<Vec<String>, Problem> {
-        let table = self.transaction.open_table(self.names.gone())?;
-        table
-            .range(from..)?
-            .map(|entry| Ok(entry?.1.value().to_owned()))
-            .collect()
+    pub(crate) fn gone(&self, from: u64) -> Result<Vec<String>> {
+        let gone = self
+            .transaction
+            .open_table(GONE)?
+            .range(self.index.numbers(from))?;
+        gone.map(|entry| Ok(entry?.1.value().to_owned())).collect()
     }
 }
 
@@ -227,26 +178,28 @@ pub(crate) struct Storage {
 
 impl Storage {
     /// Opens or makes the file. A file that another process has open is an error.
-    pub(crate) fn open(file: &Path) -> Result<Storage, redb::Error> {
+    pub(crate) fn open(file: &Path) -> std::result::Result<Storage, redb::Error> {
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .create(file)?;
         let transaction = database.begin_write()?;
         let mut catalogue = Catalogue::new();
         for entry in transaction.open_table(CATALOGUE)?.iter()? {
-            let (name, text) = entry?;
-            let index: Index = serde_json::from_slice(text.value()).map_err(|error| {
-                redb::Error::Corrupted(format!("record of index {}: {error}", name.value()))
-            })?;
+            let index: Index = serde_json::from_slice(entry?.1.value())
+                .map_err(|error| redb::Error::Corrupted(format!("record of an index: {error}")))?;
             catalogue.insert(index.name.clone(), Arc::new(index));
         }
-        transaction.open_table(NEXT)?;
+        transaction.open_table(COUNTS)?;
+        transaction.open_table(DOCUMENTS)?;
+        transaction.open_table(IDS)?;
+        transaction.open_table(GONE)?;
         transaction.open_table(KEYS)?;
         transaction.commit()?;
+        let (catalogue, writer) = (RwLock::new(Arc::new(catalogue)), Mutex::new(()));
         Ok(Storage {
             database,
-            catalogue: RwLock::new(Arc::new(catalogue)),
-            writer: Mutex::new(()),
+            catalogue,
+            writer,
         })
     }
 
@@ -257,70 +210,50 @@ impl Storage {
             .clone()
     }
 
-    pub(crate) fn view(&self, index: &Index) -> Result<View, Problem> {
+    pub(crate) fn view(&self, index: &Arc<Index>) -> Result<View> {
+        let transaction = self.database.begin_read()?;
+        let documents = transaction.open_table(DOCUMENTS)?;
+        let counts = transaction.open_table(COUNTS)?.get(index.uuid.as_str())?;
+        let (next, count) = counts.map(|counts| counts.value()).unwrap_or_default();
         Ok(View {
-            transaction: self.database.begin_read()?,
-            names: Names::of(&index.uuid),
-            uuid: index.uuid.clone(),
+            index: index.clone(),
+            transaction,
+            documents,
+            next,
+            count,
         })
     }
 
-    /// Runs `change` as one transaction: all of it is durable when this returns `Ok`, none of it after an `Err`.
-    /// Writers take turns.
-    pub(crate) fn write<T>(
-        &self,
-        change: impl FnOnce(&mut Batch) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
+    /// Runs `change` as one transaction: all of it is durable when this returns `Ok`, none of it after an
+    /// `Err`. Writers take turns.
+    pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Batch) -> Result<T>) -> Result<T> {
         let _turn = lock(&self.writer);
+        let (transaction, catalogue) = (self.database.begin_write()?, self.catalogue());
         let mut batch = Batch {
-            transaction: self.database.begin_write()?,
-            catalogue: self.catalogue(),
+            transaction,
+            catalogue,
             changed: BTreeSet::new(),
             dirty: false,
         };
         let result = change(&mut batch)?;
-        if !batch.dirty && batch.changed.is_empty() {
-            return Ok(result);
-        }
-        {
+        for name in &batch.changed {
             let mut table = batch.transaction.open_table(CATALOGUE)?;
-            for name in &batch.changed {
-                match batch.catalogue.get(name) {
-                    Some(index) => table.insert(
-                        name.as_str(),
-                        serde_json::to_vec(index.as_ref())?.as_slice(),
-                    )?,
-                    None => table.remove(name.as_str())?,
-                };
-            }
+            match batch.catalogue.get(name) {
+                Some(index) => table.insert(name.as_str(), &*serde_json::to_vec(&**index)?)?,
+                None => table.remove(name.as_str())?,
+            };
         }
-        batch.transaction.commit()?;
-        *self
-            .catalogue
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = batch.catalogue;
+        if batch.dirty || !batch.changed.is_empty() {
+            batch.transaction.commit()?;
+            *self
+                .catalogue
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = batch.catalogue;
+        }
         Ok(result)
     }
 
-    /// Forgets the deletions before `until`: the full-text index knows them.
-    pub(crate) fn forget_gone(&self, index: &Index, until: u64) -> Result<(), Problem> {
-        self.write(|batch| {
-            if batch
-                .catalogue
-                .get(&index.name)
-                .is_some_and(|known| known.uuid == index.uuid)
-            {
-                batch
-                    .transaction
-                    .open_table(Names::of(&index.uuid).gone())?
-                    .retain_in(..until, |_, _| false)?;
-                batch.dirty = true;
-            }
-            Ok(())
-        })
-    }
-
-    pub(crate) fn keys(&self) -> Result<BTreeMap<String, Value>, Problem> {
+    pub(crate) fn keys(&self) -> Result<BTreeMap<String, Value>> {
         let table = self.database.begin_read()?.open_table(KEYS)?;
         let keys = table.iter()?.map(|entry| {
             let (id, record) = entry?;
@@ -347,65 +280,74 @@ impl Batch {
     }
 
     /// Adds an index or replaces what is known of it.
-    pub(crate) fn set_index(&mut self, index: Index) -> Result<Arc<Index>, Problem> {
-        let names = Names::of(&index.uuid);
-        self.transaction.open_table(names.docs())?;
-        self.transaction.open_table(names.ids())?;
-        self.transaction.open_table(names.gone())?;
+    pub(crate) fn set_index(&mut self, index: Index) -> Arc<Index> {
         let index = Arc::new(index);
         self.changed.insert(index.name.clone());
         Arc::make_mut(&mut self.catalogue).insert(index.name.clone(), index.clone());
-        Ok(index)
+        index
     }
 
-    pub(crate) fn drop_index(&mut self, index: &Index) -> Result<(), Problem> {
-        let names = Names::of(&index.uuid);
-        self.transaction.delete_table(names.docs())?;
-        self.transaction.delete_table(names.ids())?;
-        self.transaction.delete_table(names.gone())?;
+    pub(crate) fn drop_index(&mut self, index: &Index) -> Result<()> {
+        let uuid = index.uuid.as_str();
+        let ids = (uuid, "")..(&*format!("{uuid}\0"), "");
         self.transaction
-            .open_table(NEXT)?
-            .remove(index.uuid.as_str())?;
+            .open_table(DOCUMENTS)?
+            .retain_in(index.numbers(0), |_, _| false)?;
+        self.transaction
+            .open_table(IDS)?
+            .retain_in(ids, |_, _| false)?;
+        self.forget_gone(index, u64::MAX)?;
+        self.transaction.open_table(COUNTS)?.remove(uuid)?;
         self.changed.insert(index.name.clone());
         Arc::make_mut(&mut self.catalogue).remove(&index.name);
         Ok(())
     }
 
-    pub(crate) fn get(&self, index: &Index, id: &str) -> Result<Option<Document>, Problem> {
-        let names = Names::of(&index.uuid);
-        let Some(seq_no) = self
-            .transaction
-            .open_table(names.ids())?
-            .get(id)?
-            .map(|seq_no| seq_no.value())
+    /// Forgets the deletions before `until`: the full-text index knows them.
+    pub(crate) fn forget_gone(&mut self, index: &Index, until: u64) -> Result<()> {
+        self.dirty = true;
+        let uuid = index.uuid.as_str();
+        let mut gone = self.transaction.open_table(GONE)?;
+        Ok(gone.retain_in((uuid, 0)..(uuid, until), |_, _| false)?)
+    }
+
+    pub(crate) fn get(&self, index: &Index, id: &str) -> Result<Option<Document>> {
+        let ids = self.transaction.open_table(IDS)?;
+        let Some(seq_no) = ids
+            .get((index.uuid.as_str(), id))?
+            .map(|found| found.value())
         else {
             return Ok(None);
         };
-        let table = self.transaction.open_table(names.docs())?;
-        let row = table.get(seq_no)?;
-        row.map(|row| Ok(Row::decode(row.value())?.to_document(seq_no)))
+        let documents = self.transaction.open_table(DOCUMENTS)?;
+        let row = documents.get((index.uuid.as_str(), seq_no))?;
+        row.map(|row| Ok(Row::decode(seq_no, row.value())?.copy()))
             .transpose()
     }
 
     /// All documents of a small index.
-    pub(crate) fn all(&self, index: &Index) -> Result<Vec<Document>, Problem> {
-        let table = self.transaction.open_table(Names::of(&index.uuid).docs())?;
-        let rows = table.iter()?.map(|entry| {
-            let (seq_no, row) = entry?;
-            Ok(Row::decode(row.value())?.to_document(seq_no.value()))
+    pub(crate) fn all(&self, index: &Index) -> Result<Vec<Document>> {
+        let documents = self.transaction.open_table(DOCUMENTS)?;
+        let rows = documents.range(index.numbers(0))?.map(|entry| {
+            let (key, row) = entry?;
+            Ok(Row::decode(key.value().1, row.value())?.copy())
         });
         rows.collect()
     }
 
-    /// Uses up the next sequence number.
-    pub(crate) fn take_number(&mut self, index: &Index) -> Result<u64, Problem> {
-        let mut table = self.transaction.open_table(NEXT)?;
-        let number = table
+    /// Uses up the next sequence number; `change` is what the write does to the number of documents.
+    pub(crate) fn take_number(&mut self, index: &Index, change: i64) -> Result<u64> {
+        let mut counts = self.transaction.open_table(COUNTS)?;
+        let now = counts
             .get(index.uuid.as_str())?
-            .map_or(0, |next| next.value());
-        table.insert(index.uuid.as_str(), number + 1)?;
+            .map(|counts| counts.value());
+        let (next, count) = now.unwrap_or_default();
+        counts.insert(
+            index.uuid.as_str(),
+            (next + 1, count.saturating_add_signed(change)),
+        )?;
         self.dirty = true;
-        Ok(number)
+        Ok(next)
     }
 
     /// Writes a document in the place of `former`. Returns its sequence number and version.
@@ -415,46 +357,52 @@ impl Batch {
         id: &str,
         source: &str,
         former: Option<&Document>,
-    ) -> Result<(u64, u64), Problem> {
-        let (number, names) = (self.take_number(index)?, Names::of(&index.uuid));
-        let version = former.map_or(1, |former| former.version + 1);
-        let mut docs = self.transaction.open_table(names.docs())?;
+    ) -> Result<(u64, u64)> {
+        let number = self.take_number(index, i64::from(former.is_none()))?;
+        let (uuid, version) = (
+            index.uuid.as_str(),
+            former.map_or(1, |former| former.version + 1),
+        );
+        let length = u16::try_from(id.len()).map_err(Problem::internal)?;
+        let row = [
+            &version.to_le_bytes()[..],
+            &length.to_le_bytes(),
+            id.as_bytes(),
+            source.as_bytes(),
+        ];
+        let mut documents = self.transaction.open_table(DOCUMENTS)?;
         if let Some(former) = former {
-            docs.remove(former.seq_no)?;
+            documents.remove((uuid, former.seq_no))?;
         }
-        docs.insert(number, Row::encode(version, id, source).as_slice())?;
+        documents.insert((uuid, number), row.concat().as_slice())?;
         self.transaction
-            .open_table(names.ids())?
-            .insert(id, number)?;
+            .open_table(IDS)?
+            .insert((uuid, id), number)?;
         Ok((number, version))
     }
 
     /// Removes a document. Returns the sequence number and version of the deletion.
-    pub(crate) fn remove(
-        &mut self,
-        index: &Index,
-        former: &Document,
-    ) -> Result<(u64, u64), Problem> {
-        let (number, names) = (self.take_number(index)?, Names::of(&index.uuid));
+    pub(crate) fn remove(&mut self, index: &Index, former: &Document) -> Result<(u64, u64)> {
+        let (number, uuid) = (self.take_number(index, -1)?, index.uuid.as_str());
         self.transaction
-            .open_table(names.docs())?
-            .remove(former.seq_no)?;
+            .open_table(DOCUMENTS)?
+            .remove((uuid, former.seq_no))?;
         self.transaction
-            .open_table(names.ids())?
-            .remove(former.id.as_str())?;
+            .open_table(IDS)?
+            .remove((uuid, former.id.as_str()))?;
         if index.has_full_text() {
             self.transaction
-                .open_table(names.gone())?
-                .insert(number, former.id.as_str())?;
+                .open_table(GONE)?
+                .insert((uuid, number), former.id.as_str())?;
         }
         Ok((number, former.version + 1))
     }
 
-    pub(crate) fn set_key(&mut self, id: &str, record: &Value) -> Result<(), Problem> {
+    pub(crate) fn set_key(&mut self, id: &str, record: &Value) -> Result<()> {
         self.dirty = true;
         self.transaction
             .open_table(KEYS)?
-            .insert(id, serde_json::to_vec(record)?.as_slice())?;
+            .insert(id, &*serde_json::to_vec(record)?)?;
         Ok(())
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::refused;
+use super::refuse_state;
 use crate::dates;
-use crate::errors::Problem;
+use crate::errors::{Problem, Result};
 
 fn default_rule(now: &str, order: u64) -> Value {
     json!({
@@ -31,23 +31,16 @@ fn is_default(rule: &Value) -> bool {
 
 /// The rules in their order, the default rule last.
 fn ordered(rules: &[Value], now: &str) -> Value {
-    let mut ordered: Vec<Value> = rules
-        .iter()
-        .filter(|rule| !is_default(rule))
-        .map(|rule| stamped(rule, now))
-        .collect();
+    let (mut default, mut ordered): (Vec<Value>, Vec<Value>) =
+        rules.iter().cloned().partition(is_default);
     ordered.sort_by_key(|rule| rule["order"].as_u64());
     let order = ordered
         .last()
-        .and_then(|rule| rule["order"].as_u64())
-        .map_or(0, |order| order.saturating_add(1));
-    let mut last = rules
-        .iter()
-        .find(|rule| is_default(rule))
-        .map_or_else(|| default_rule(now, order), |rule| stamped(rule, now));
-    last["order"] = json!(order);
+        .and_then(|rule| rule["order"].as_u64()?.checked_add(1));
+    let mut last = default.pop().unwrap_or_else(|| default_rule(now, 0));
+    last["order"] = json!(order.unwrap_or(0));
     ordered.push(last);
-    Value::Array(ordered)
+    ordered.iter().map(|rule| stamped(rule, now)).collect()
 }
 
 /// Gives a rule or snippet the moments that it lacks.
@@ -70,13 +63,13 @@ fn entry<'r>(record: &'r mut Value, now: &str) -> &'r mut Value {
 }
 
 /// `PUT _filtering`: the whole list, or rules and snippet of the draft.
-pub(super) fn change(record: &mut Value, body: &Value) -> Result<(), Problem> {
+pub(super) fn change(record: &mut Value, body: &Value) -> Result<()> {
     let now = dates::now();
     let (rules, snippet) = (body.get("rules"), body.get("advanced_snippet"));
     if let Some(filtering) = body["filtering"].as_array() {
         if rules.is_some() || snippet.is_some() {
             return Err(Problem::validation(
-                "[filtering] and [rules] or [advanced_snippet] cannot both be provided in the same request.",
+                "[filtering] cannot be provided with [rules] or [advanced_snippet].",
             ));
         }
         let mut filtering = filtering.clone();
@@ -108,15 +101,15 @@ pub(super) fn validate(record: &mut Value, validation: &Value) {
 }
 
 /// `PUT _filtering/_activate`: a valid draft becomes active.
-pub(super) fn activate(record: &mut Value) -> Result<(), Problem> {
+pub(super) fn activate(record: &mut Value) -> Result<()> {
     let entry = entry(record, &dates::now());
     let state = entry["draft"]["validation"]["state"]
         .as_str()
         .unwrap_or_default();
     if state != "valid" {
-        return Err(refused(format!(
-            "Filtering draft needs to be validated first before activation. Current filtering draft validation state is [{state}], it must be [valid]."
-        )));
+        refuse_state!(
+            "Filtering draft needs to be validated before activation. Its state is [{state}], it must be [valid]."
+        );
     }
     entry["active"] = entry["draft"].clone();
     Ok(())

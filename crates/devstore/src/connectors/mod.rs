@@ -14,20 +14,17 @@ use serde_json::{Map, Value, json};
 
 use crate::documents::store;
 use crate::engine::Engine;
-use crate::errors::Problem;
+use crate::errors::{Problem, Result};
 use crate::http::{Call, Reply};
 use crate::indices::target;
 use crate::storage::{Batch, Document, Index};
 
 const CONNECTORS: &str = ".elastic-connectors-v1";
 const JOBS: &str = ".elastic-connectors-sync-jobs-v1";
+const UNSUPPORTED_TRANSITION: &str =
+    "Such a status transition is not supported by the Connector Protocol.";
 
-pub(crate) fn route(
-    engine: &Engine,
-    call: &Call,
-    method: &str,
-    path: &[&str],
-) -> Result<Reply, Problem> {
+pub(crate) fn route(engine: &Engine, call: &Call, method: &str, path: &[&str]) -> Result<Reply> {
     match (method, path) {
         ("GET", []) => records::list(engine, call),
         ("POST" | "PUT", []) => records::put(engine, call, None),
@@ -52,9 +49,12 @@ pub(crate) fn route(
 }
 
 /// A check made with the record at hand that failed.
-fn refused(reason: impl Into<String>) -> Problem {
-    Problem::new(400, "status_exception", reason)
+macro_rules! refuse_state {
+    ($($reason:tt)*) => {
+        crate::errors::refuse!("status_exception", $($reason)*)
+    };
 }
+use refuse_state;
 
 fn missing(index: &str, id: &str) -> Problem {
     let what = if index == JOBS {
@@ -71,7 +71,7 @@ fn find(
     batch: &mut Batch,
     name: &str,
     id: &str,
-) -> Result<(Arc<Index>, Document, Value), Problem> {
+) -> Result<(Arc<Index>, Document, Value)> {
     let index = target(engine, batch, name, false).map_err(|_| missing(name, id))?;
     let document = batch.get(&index, id)?.ok_or_else(|| missing(name, id))?;
     let record = serde_json::from_str(&document.source)?;
@@ -83,8 +83,8 @@ fn edit(
     engine: &Engine,
     name: &str,
     id: &str,
-    change: impl FnOnce(&Batch, &mut Value) -> Result<(), Problem>,
-) -> Result<Reply, Problem> {
+    change: impl FnOnce(&Batch, &mut Value) -> Result<()>,
+) -> Result<Reply> {
     let result = engine.storage.write(|batch| {
         let (index, document, mut record) = find(engine, batch, name, id)?;
         if record["deleted"] == true {
@@ -98,7 +98,7 @@ fn edit(
         write(batch, &index, id, &record, Some(&document))?;
         Ok("updated")
     })?;
-    Reply::ok(&json!({"result": result}))
+    Reply::ok(json!({"result": result}))
 }
 
 fn write(
@@ -107,69 +107,43 @@ fn write(
     id: &str,
     record: &Value,
     former: Option<&Document>,
-) -> Result<(), Problem> {
-    let Value::Object(map) = record else {
-        return Err(Problem::internal("a record is not an object"));
-    };
+) -> Result<()> {
+    let map = record
+        .as_object()
+        .ok_or_else(|| Problem::internal("a record is not an object"))?;
     store(batch, index, id, map, record.to_string(), former)?;
     Ok(())
 }
 
-/// A stored record; `None` if there is none, or no index yet.
-fn stored(engine: &Engine, name: &str, id: &str) -> Result<Option<Value>, Problem> {
-    let catalogue = engine.storage.catalogue();
-    let Some(index) = catalogue.get(name) else {
-        return Ok(None);
-    };
-    let document = engine.storage.view(index)?.get(id)?;
-    document
-        .map(|document| Ok(with_id(id, serde_json::from_str(&document.source)?)))
-        .transpose()
-}
-
-/// All stored records that `wanted` takes, in the order of their last writes.
-fn all(
-    engine: &Engine,
-    name: &str,
-    wanted: impl Fn(&Value) -> bool,
-) -> Result<Vec<Value>, Problem> {
-    let catalogue = engine.storage.catalogue();
+/// All stored records that `wanted` takes, in the order of their last writes. The id is not part of a stored record,
+/// yet every answer has it.
+fn all(engine: &Engine, name: &str, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
     let mut records = Vec::new();
-    if let Some(index) = catalogue.get(name) {
-        engine.storage.view(index)?.scan(0.., |_, row| {
-            let record = with_id(row.id, serde_json::from_str(row.source)?);
-            if wanted(&record) {
-                records.push(record);
-            }
-            Ok(true)
-        })?;
-    }
+    let Some(index) = engine.storage.catalogue().get(name).cloned() else {
+        return Ok(records);
+    };
+    engine.storage.view(&index)?.scan(0, |row| {
+        let mut record = Map::from_iter([("id".to_owned(), json!(row.id))]);
+        record.extend(serde_json::from_str::<Map<String, Value>>(row.source)?);
+        let record = Value::Object(record);
+        if wanted(&record) {
+            records.push(record);
+        }
+        Ok(true)
+    })?;
     Ok(records)
 }
 
-/// The id is not part of a stored record, yet every answer has it.
-fn with_id(id: &str, record: Map<String, Value>) -> Value {
-    let mut shown = Map::from_iter([("id".to_owned(), json!(id))]);
-    shown.extend(record);
-    Value::Object(shown)
-}
-
 /// One page of a list, with the count of all.
-fn page(call: &Call, records: &[Value]) -> Result<Reply, Problem> {
-    let number = |key: &str, default: u64| -> Result<usize, Problem> {
-        let number = call.params.number(key)?.unwrap_or(default);
-        usize::try_from(number).map_err(|_| Problem::illegal(format!("[{key}] is too large")))
-    };
-    let (from, size) = (number("from", 0)?, number("size", 100)?);
+fn page(call: &Call, records: &[Value]) -> Result<Reply> {
+    let from = call.params.number("from")?.unwrap_or(0) as usize;
+    let size = call.params.number("size")?.unwrap_or(100) as usize;
     let results: Vec<&Value> = records.iter().skip(from).take(size).collect();
-    Reply::ok(&json!({"count": records.len(), "results": results}))
+    Reply::ok(json!({"count": records.len(), "results": results}))
 }
 
 /// Whether a record passes a filter of the address: a list of values, or nothing at all.
 fn passes(call: &Call, parameter: &str, value: &Value) -> bool {
-    let wanted = call
-        .params
-        .text(parameter)
-        .filter(|wanted| !wanted.is_empty());
-    wanted.is_none_or(|wanted| wanted.split(',').any(|wanted| value == wanted))
+    let wanted = call.params.text(parameter).unwrap_or_default();
+    wanted.is_empty() || wanted.split(',').any(|wanted| value == wanted)
 }

@@ -2,84 +2,79 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    CONNECTORS, JOBS, all, configuration, edit, filtering, find, missing, page, passes, refused,
-    stored, write,
-};
+use super::{CONNECTORS, JOBS, UNSUPPORTED_TRANSITION, configuration, filtering};
+use super::{all, edit, find, missing, page, passes, refuse_state, write};
 use crate::dates;
 use crate::documents::merge;
 use crate::engine::Engine;
-use crate::errors::Problem;
+use crate::errors::{Problem, Result};
 use crate::http::{Call, Reply};
 use crate::indices::{check_name, target};
+use crate::schema;
 use crate::storage::{Batch, Index};
 
 /// The states that may follow a state.
-const TRANSITIONS: [(&str, &[&str]); 5] = [
-    ("created", &["needs_configuration", "error"]),
-    ("needs_configuration", &["configured", "error"]),
+const TRANSITIONS: [(&str, &str); 5] = [
+    ("created", "needs_configuration error"),
+    ("needs_configuration", "configured error"),
     (
         "configured",
-        &["needs_configuration", "configured", "connected", "error"],
+        "needs_configuration configured connected error",
     ),
-    ("connected", &["connected", "configured", "error"]),
-    ("error", &["connected", "configured", "error"]),
+    ("connected", "connected configured error"),
+    ("error", "connected configured error"),
 ];
 /// The beginning of the index names of connectors that Elastic runs.
 const NATIVE_PREFIX: &str = "content-";
 
-pub(super) fn list(engine: &Engine, call: &Call) -> Result<Reply, Problem> {
-    for name in call
+pub(super) fn list(engine: &Engine, call: &Call) -> Result<Reply> {
+    let names = call
         .params
         .text("index_name")
+        .filter(|names| !names.is_empty());
+    names
         .into_iter()
         .flat_map(|names| names.split(','))
-    {
-        check_name(name)?;
-    }
+        .try_for_each(check_name)?;
     let (with_deleted, query) = (
         call.params.flag("include_deleted")?,
-        call.params.text("query"),
+        call.params.text("query").unwrap_or_default(),
     );
     let mut records = all(engine, CONNECTORS, |record| {
-        let found = |query: &str| {
-            ["index_name", "name", "description"].iter().any(|key| {
-                record[*key]
-                    .as_str()
-                    .is_some_and(|text| text.contains(query))
-            })
+        let found = |key: &str| {
+            record[key]
+                .as_str()
+                .is_some_and(|text| text.contains(query))
         };
+        let mut filters = [
+            ("index_name", "index_name"),
+            ("connector_name", "name"),
+            ("service_type", "service_type"),
+        ]
+        .iter();
         (with_deleted || record["deleted"] != true)
-            && passes(call, "index_name", &record["index_name"])
-            && passes(call, "connector_name", &record["name"])
-            && passes(call, "service_type", &record["service_type"])
-            && query.is_none_or(found)
+            && filters.all(|(parameter, key)| passes(call, parameter, &record[*key]))
+            && (query.is_empty() || ["index_name", "name", "description"].into_iter().any(found))
     })?;
     // Those without an index stand at the end.
-    records.sort_by_key(|record| {
-        (
-            record["index_name"].is_null(),
-            record["index_name"].as_str().map(str::to_owned),
-        )
-    });
+    let place = |record: &Value| {
+        record["index_name"]
+            .as_str()
+            .map_or((true, String::new()), |name| (false, name.to_owned()))
+    };
+    records.sort_by_key(place);
     page(call, &records)
 }
 
-pub(super) fn show(engine: &Engine, call: &Call, id: &str) -> Result<Reply, Problem> {
+pub(super) fn show(engine: &Engine, call: &Call, id: &str) -> Result<Reply> {
     let with_deleted = call.params.flag("include_deleted")?;
-    let record =
-        stored(engine, CONNECTORS, id)?.filter(|record| with_deleted || record["deleted"] != true);
-    Reply::ok(&record.ok_or_else(|| missing(CONNECTORS, id))?)
+    let wanted = |record: &Value| record["id"] == id && (with_deleted || record["deleted"] != true);
+    let record = all(engine, CONNECTORS, wanted)?.pop();
+    Reply::ok(record.ok_or_else(|| missing(CONNECTORS, id))?)
 }
 
 /// Refuses an index name that is no index name, is taken, or does not suit a native connector.
-fn check_index(
-    batch: &Batch,
-    index: &Index,
-    id: &str,
-    name: &Value,
-    native: bool,
-) -> Result<(), Problem> {
+fn check_index(batch: &Batch, index: &Index, id: &str, name: &Value, native: bool) -> Result<()> {
     let Some(name) = name.as_str() else {
         return Ok(());
     };
@@ -87,34 +82,33 @@ fn check_index(
     for other in batch.all(index)?.iter().filter(|other| other.id != id) {
         let record: Value = serde_json::from_str(&other.source)?;
         if record["index_name"] == name && record["deleted"] != true {
-            return Err(refused(format!(
-                "Index name [{name}] is used by another connector."
-            )));
+            refuse_state!("Index name [{name}] is used by another connector.");
         }
     }
     if native && !name.starts_with(NATIVE_PREFIX) {
-        return Err(refused(format!(
-            "Index attached to a native connector must start with the prefix: [{NATIVE_PREFIX}]. The index name in the payload [{name}] doesn't comply."
-        )));
+        refuse_state!(
+            "Index attached to a native connector must start with the prefix: [{NATIVE_PREFIX}], not [{name}]."
+        );
     }
     Ok(())
 }
 
-pub(super) fn put(engine: &Engine, call: &Call, id: Option<&str>) -> Result<Reply, Problem> {
+pub(super) fn put(engine: &Engine, call: &Call, id: Option<&str>) -> Result<Reply> {
     let body = call.object("connector.put")?;
     let id = id.map_or_else(|| engine.random_name(), |id| Ok(id.to_owned()))?;
-    let (now, native) = (dates::now(), body["is_native"] == true);
-    let schedule = json!({"enabled": false, "interval": "0 0 0 * * ?"});
-    let mut record = json!({
-        "configuration": {}, "custom_scheduling": {}, "deleted": false,
-        "filtering": filtering::default_filtering(&now),
-        "index_name": body["index_name"], "is_native": native, "language": body["language"], "name": body["name"].as_str().unwrap_or_default(),
-        "scheduling": {"access_control": schedule, "full": schedule, "incremental": schedule},
-        "service_type": body["service_type"], "status": if native { "needs_configuration" } else { "created" }, "sync_now": false,
-        "last_access_control_sync_error": null, "last_access_control_sync_scheduled_at": null, "last_access_control_sync_status": null,
-        "last_deleted_document_count": null, "last_incremental_sync_scheduled_at": null, "last_indexed_document_count": null,
-        "last_sync_error": null, "last_sync_scheduled_at": null, "last_sync_status": null, "last_synced": null,
+    let native = body["is_native"] == true;
+    let mut record: Value = serde_json::from_str(include_str!("../templates/connector.json"))?;
+    record["filtering"] = filtering::default_filtering(&dates::now());
+    record["is_native"] = json!(native);
+    record["status"] = json!(if native {
+        "needs_configuration"
+    } else {
+        "created"
     });
+    for key in ["index_name", "language", "service_type"] {
+        record[key] = body[key].clone();
+    }
+    record["name"] = json!(body["name"].as_str().unwrap_or_default());
     if let Some(description) = body["description"].as_str() {
         record["description"] = json!(description);
     }
@@ -130,10 +124,10 @@ pub(super) fn put(engine: &Engine, call: &Call, id: Option<&str>) -> Result<Repl
     } else {
         (200, "updated")
     };
-    Reply::with(status, &json!({"result": result, "id": id}))
+    Reply::with(status, json!({"result": result, "id": id}))
 }
 
-pub(super) fn delete(engine: &Engine, call: &Call, id: &str) -> Result<Reply, Problem> {
+pub(super) fn delete(engine: &Engine, call: &Call, id: &str) -> Result<Reply> {
     let (hard, with_jobs) = (
         call.params.flag("hard")?,
         call.params.flag("delete_sync_jobs")?,
@@ -158,50 +152,30 @@ pub(super) fn delete(engine: &Engine, call: &Call, id: &str) -> Result<Reply, Pr
         }
         Ok(())
     })?;
-    Reply::ok(&json!({"acknowledged": true}))
+    Reply::ok(json!({"acknowledged": true}))
 }
 
 /// The updates `PUT /_connector/{id}/{change}`; those of the draft are called `_filtering._validation` and so on.
-pub(super) fn change(
-    engine: &Engine,
-    call: &Call,
-    id: &str,
-    change: &str,
-) -> Result<Reply, Problem> {
+pub(super) fn change(engine: &Engine, call: &Call, id: &str, change: &str) -> Result<Reply> {
+    let shape = format!("connector.{change}");
     let body = match change {
-        "_check_in" | "_filtering._activate" => Value::Null,
-        "_last_sync"
-        | "_configuration"
-        | "_error"
-        | "_features"
-        | "_filtering"
-        | "_filtering._validation"
-        | "_index_name"
-        | "_name"
-        | "_native"
-        | "_pipeline"
-        | "_scheduling"
-        | "_service_type"
-        | "_status"
-        | "_api_key_id" => call.object(&format!("connector.{change}"))?,
+        "_check_in" | "_filtering._activate" => json!({}),
+        _ if schema::knows(&shape) => call.object(&shape)?,
         _ => {
             return Err(Problem::unsupported(format!(
-                "[PUT /_connector/{id}/{}]",
-                change.replace('.', "/")
+                "[PUT /_connector/{id}/{change}]"
             )));
         }
     };
-    let fields = body.as_object().cloned().unwrap_or_default();
-    let nothing_in = |part: &Value| part.as_object().is_none_or(|part| part.is_empty());
-    if matches!(change, "_name" | "_api_key_id" | "_last_sync") && fields.is_empty() {
+    let wants_fields = match change {
+        "_scheduling" => Some(&body["scheduling"]),
+        "_name" | "_api_key_id" | "_last_sync" => Some(&body),
+        _ => None,
+    };
+    if wants_fields.is_some_and(|fields| *fields == json!({})) {
         return Err(Problem::validation(format!(
             "[{change}] needs at least one field to update"
         )));
-    }
-    if change == "_scheduling" && nothing_in(&body["scheduling"]) {
-        return Err(Problem::validation(
-            "[scheduling] object needs to define at least one schedule type: [full | incremental | access_control]",
-        ));
     }
     edit(engine, CONNECTORS, id, |batch, record| {
         let was = record["status"].as_str().unwrap_or_default().to_owned();
@@ -220,34 +194,25 @@ pub(super) fn change(
             "_filtering" => filtering::change(record, &body)?,
             "_filtering._validation" => filtering::validate(record, &body["validation"]),
             "_filtering._activate" => filtering::activate(record)?,
-            "_index_name" => {
+            "_index_name" | "_native" => {
+                let key = if change == "_native" {
+                    "is_native"
+                } else {
+                    "index_name"
+                };
+                record[key] = body[key].clone();
                 let index = batch
                     .catalogue()
                     .get(CONNECTORS)
-                    .cloned()
                     .ok_or_else(|| missing(CONNECTORS, id))?;
                 check_index(
                     batch,
-                    &index,
+                    index,
                     id,
-                    &body["index_name"],
+                    &record["index_name"],
                     record["is_native"] == true,
                 )?;
-                record["index_name"] = body["index_name"].clone();
-            }
-            "_native" => {
-                let native = body["is_native"] == true;
-                if native
-                    && record["index_name"]
-                        .as_str()
-                        .is_some_and(|name| !name.starts_with(NATIVE_PREFIX))
-                {
-                    return Err(refused(format!(
-                        "The index of a native connector must start with the prefix: [{NATIVE_PREFIX}]."
-                    )));
-                }
-                record["is_native"] = json!(native);
-                if was == "connected" {
+                if change == "_native" && was == "connected" {
                     record["status"] = json!("configured");
                 }
             }
@@ -264,18 +229,18 @@ pub(super) fn change(
                 let allowed = TRANSITIONS
                     .iter()
                     .find(|(from, _)| *from == was)
-                    .is_some_and(|(_, to)| to.contains(&next));
-                if !allowed {
-                    return Err(refused(format!(
-                        "Invalid transition attempt from [{was}] to [{next}]. Such a status transition is not supported by the Connector Protocol."
-                    )));
+                    .map_or("", |(_, to)| to);
+                if !allowed.split(' ').any(|allowed| allowed == next) {
+                    refuse_state!(
+                        "Invalid transition attempt from [{was}] to [{next}]. {UNSUPPORTED_TRANSITION}"
+                    );
                 }
                 record["status"] = json!(next);
             }
             // The others are laid over what is there.
             _ => {
-                if let Value::Object(record) = record {
-                    merge(record, fields);
+                if let (Value::Object(record), Value::Object(body)) = (record, body) {
+                    merge(record, body);
                 }
             }
         }

@@ -41,66 +41,41 @@ impl Query {
         match self {
             Query::All => true,
             Query::Nothing => false,
-            Query::Words {
-                path,
-                words: wanted,
-                required,
-            } => {
+            Query::Words(path, wanted, required) => {
                 let mut missing: Vec<&String> = wanted.iter().collect();
-                any_text(source, path, |text| {
-                    words(text).any(|word| {
-                        missing.retain(|wanted| **wanted != word.text);
-                        wanted.len() - missing.len() >= *required
-                    })
+                any_word(source, path, |word| {
+                    missing.retain(|wanted| **wanted != word);
+                    wanted.len() - missing.len() >= *required
                 })
             }
-            Query::Phrase {
-                path,
-                words: wanted,
-                open_end,
-            } => any_text(source, path, |text| {
-                let found: Vec<String> = words(text).map(|word| word.text).collect();
-                found.windows(wanted.len()).any(|window| {
-                    let last = wanted.len() - 1;
-                    window
-                        .iter()
-                        .zip(wanted)
-                        .enumerate()
-                        .all(|(at, (word, wanted))| {
-                            word == wanted
-                                || (*open_end && at == last && word.starts_with(wanted.as_str()))
-                        })
-                })
-            }),
-            Query::Exact { field, keys } if field.kind == Kind::Text => {
-                any_text(source, &field.path, |text| {
-                    words(text).any(|word| keys.contains(&word.text))
-                })
-            }
-            Query::Exact { field, keys } => any_key(source, field, |key| keys.contains(key)),
-            Query::Pattern {
-                field,
-                pattern,
-                ignore_case,
-            } => {
-                let fits = |text: &str| {
-                    if *ignore_case {
-                        glob(pattern, &text.to_lowercase())
-                    } else {
-                        glob(pattern, text)
-                    }
+            Query::Phrase(path, wanted, open_end) => values_at(source, path, &mut |value| {
+                let text = key_of(Kind::Text, value).unwrap_or_default();
+                let found: Vec<String> = words(&text).map(|word| word.text).collect();
+                let fits = |at: usize, word: &String| {
+                    let is_open = *open_end && at + 1 == wanted.len();
+                    *word == wanted[at] || (is_open && word.starts_with(&wanted[at]))
                 };
-                match field.kind {
-                    Kind::Text => any_text(source, &field.path, |text| {
-                        words(text).any(|word| fits(&word.text))
-                    }),
-                    _ => any_key(source, field, fits),
-                }
-            }
-            Query::Range { field, low, high } => values_at(source, &field.path, &mut |value| {
-                within(field, value, low.as_ref(), high.as_ref())
+                let mut windows = found.windows(wanted.len());
+                windows.any(|window| window.iter().enumerate().all(|(at, word)| fits(at, word)))
             }),
-            Query::Exists { path } => values_at(source, path, &mut |_| true),
+            Query::Exact(field, keys) if field.kind == Kind::Text => {
+                any_word(source, &field.path, |word| keys.contains(word))
+            }
+            Query::Exact(field, keys) => any_key(source, field, |key| keys.contains(key)),
+            Query::Pattern(field, pattern, _) if field.kind == Kind::Text => {
+                any_word(source, &field.path, |word| glob(pattern, word))
+            }
+            Query::Pattern(field, pattern, true) => {
+                any_key(source, field, |key| glob(pattern, &key.to_lowercase()))
+            }
+            Query::Pattern(field, pattern, false) => {
+                any_key(source, field, |key| glob(pattern, key))
+            }
+            Query::Range(field, low, high) => values_at(source, &field.path, &mut |value| {
+                holds(field.kind, value, low, Ordering::Greater)
+                    && holds(field.kind, value, high, Ordering::Less)
+            }),
+            Query::Exists(path) => values_at(source, path, &mut |_| true),
             Query::Ids(ids) => ids.contains(id),
             Query::Bool(Bool {
                 must,
@@ -120,18 +95,17 @@ impl Query {
     }
 }
 
-fn any_text(source: &Value, path: &str, mut fits: impl FnMut(&str) -> bool) -> bool {
+fn any_word(source: &Value, path: &str, mut fits: impl FnMut(&str) -> bool) -> bool {
     values_at(source, path, &mut |value| {
-        key_of(Kind::Text, value).is_some_and(|text| fits(&text))
+        let text = key_of(Kind::Text, value).unwrap_or_default();
+        words(&text).any(|word| fits(&word.text))
     })
 }
 
 fn any_key(source: &Value, field: &Field, fits: impl Fn(&str) -> bool) -> bool {
     values_at(source, &field.path, &mut |value| {
-        key_of(field.kind, value).is_some_and(|key| {
-            (field.ignore_above == usize::MAX || key.chars().count() <= field.ignore_above)
-                && fits(&key)
-        })
+        key_of(field.kind, value)
+            .is_some_and(|key| key.chars().count() <= field.ignore_above && fits(&key))
     })
 }
 
@@ -147,13 +121,11 @@ pub(crate) fn compare(kind: Kind, left: &Value, right: &Value) -> Option<Orderin
     }
 }
 
-fn within(field: &Field, value: &Value, low: Option<&Edge>, high: Option<&Edge>) -> bool {
-    let holds = |edge: Option<&Edge>, wanted: Ordering| {
-        edge.is_none_or(|edge| match compare(field.kind, value, &edge.value) {
-            Some(Ordering::Equal) => edge.inclusive,
-            Some(order) => order == wanted,
-            None => false,
-        })
+/// Whether a value lies on the wanted side of an edge.
+fn holds(kind: Kind, value: &Value, edge: &Edge, wanted: Ordering) -> bool {
+    let Some((limit, inclusive)) = edge else {
+        return true;
     };
-    holds(low, Ordering::Greater) && holds(high, Ordering::Less)
+    compare(kind, value, limit)
+        .is_some_and(|order| order == wanted || (*inclusive && order == Ordering::Equal))
 }

@@ -5,26 +5,24 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::ColumnValues;
 use tantivy::directory::MmapDirectory;
+use tantivy::query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery};
 use tantivy::query::{
-    AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery,
-    FuzzyTermQuery, Occur, Query as TextQuery, TermQuery, TermSetQuery,
+    EmptyQuery, FuzzyTermQuery, Occur, Query as TextQuery, TermQuery, TermSetQuery,
 };
-use tantivy::schema::{
-    FAST, Field as TextField, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
-};
-use tantivy::{
-    DocId, IndexReader, IndexWriter, ReloadPolicy, Score, Searcher, SegmentOrdinal, SegmentReader,
-    TantivyDocument, Term,
-};
+use tantivy::schema::{FAST, Field as TextField, IndexRecordOption, STRING, Schema};
+use tantivy::schema::{TextFieldIndexing, TextOptions};
+use tantivy::{DocId, IndexReader, IndexWriter, ReloadPolicy, Score, Searcher};
+use tantivy::{SegmentOrdinal, SegmentReader, TantivyDocument, Term};
 
 use crate::engine::Engine;
-use crate::errors::Problem;
+use crate::errors::Result;
 use crate::mapping::{Field, Kind, Mapping, key_of};
 use crate::search::query::{Bool, Query};
 use crate::search::text::{PathTokenizer, SEPARATOR};
@@ -62,20 +60,11 @@ pub(crate) struct FullText {
 /// A query for the full-text index. It finds at least what must be found; if `exact`, nothing else.
 pub(crate) struct Narrowed {
     /// `None`: every document.
-    query: Option<Box<dyn TextQuery>>,
+    pub(crate) query: Option<Box<dyn TextQuery>>,
     pub(crate) exact: bool,
 }
 
 impl Narrowed {
-    /// Whether it spares looking at some documents.
-    pub(crate) fn is_useful(&self) -> bool {
-        self.query.is_some()
-    }
-
-    fn everything(exact: bool) -> Narrowed {
-        Narrowed { query: None, exact }
-    }
-
     fn exactly(query: impl TextQuery) -> Narrowed {
         Narrowed {
             query: Some(Box::new(query)),
@@ -83,31 +72,41 @@ impl Narrowed {
         }
     }
 
+    /// The same documents, each with this score.
+    fn scored(query: impl TextQuery, score: f32) -> Narrowed {
+        Self::exactly(ConstScoreQuery::new(Box::new(query), score))
+    }
+
     fn into_query(self) -> Box<dyn TextQuery> {
         self.query.unwrap_or_else(|| Box::new(AllQuery))
     }
 }
 
+/// Every document, and each has to be looked at.
+const UNKNOWN: Narrowed = Narrowed {
+    query: None,
+    exact: false,
+};
+
 impl FullText {
     /// Opens the index in `folder`. One that cannot be read is made anew.
-    pub(crate) fn open(folder: &Path) -> Result<FullText, Problem> {
+    pub(crate) fn open(folder: &Path) -> Result<FullText> {
         Self::try_open(folder).or_else(|problem| {
-            tracing::warn!(folder = %folder.display(), reason = problem.reason, "the full-text index cannot be read and is made anew");
+            tracing::warn!(folder = %folder.display(), reason = problem.reason, "the full-text index is made anew");
             std::fs::remove_dir_all(folder)?;
             Self::try_open(folder)
         })
     }
 
-    fn try_open(folder: &Path) -> Result<FullText, Problem> {
+    fn try_open(folder: &Path) -> Result<FullText> {
         std::fs::create_dir_all(folder)?;
         let mut schema = Schema::builder();
-        let words = TextFieldIndexing::default()
-            .set_tokenizer(TOKENIZER)
-            .set_index_option(IndexRecordOption::WithFreqs);
+        let words = TextFieldIndexing::default().set_tokenizer(TOKENIZER);
+        let words = words.set_index_option(IndexRecordOption::WithFreqs);
         let exact = TextFieldIndexing::default()
             .set_tokenizer("raw")
-            .set_index_option(IndexRecordOption::Basic)
             .set_fieldnorms(false);
+        let exact = exact.set_index_option(IndexRecordOption::Basic);
         let fields = Fields {
             id: schema.add_text_field("id", STRING),
             seq_no: schema.add_u64_field("seq_no", FAST),
@@ -140,99 +139,72 @@ impl FullText {
     }
 
     /// A view of the documents and the searcher that belongs to it: both know exactly the same writes.
-    pub(crate) fn view(&self, engine: &Engine, index: &Index) -> Result<(View, Searcher), Problem> {
+    pub(crate) fn view(&self, engine: &Engine, index: &Arc<Index>) -> Result<(View, Searcher)> {
         let mut state = lock(&self.state);
         let view = engine.storage.view(index)?;
-        let next = view.next()?;
-        if state.followed < next {
-            self.follow(engine, index, &view, &mut state, next)?;
+        if state.followed < view.next {
+            self.follow(engine, index, &view, &mut state)?;
         }
         Ok((view, state.reader.searcher()))
     }
 
-    fn follow(
-        &self,
-        engine: &Engine,
-        index: &Index,
-        view: &View,
-        state: &mut State,
-        next: u64,
-    ) -> Result<(), Problem> {
+    fn follow(&self, engine: &Engine, index: &Index, view: &View, state: &mut State) -> Result<()> {
         // The mapping of the same moment: the one at hand may be older than the documents.
-        let mapping = view.mapping(index)?;
-        let gone = view.gone(state.followed)?;
+        let (mapping, gone) = (view.mapping()?, view.gone(state.followed)?);
+        let delete = |writer: &IndexWriter, id: &str| {
+            writer.delete_term(Term::from_field_text(self.fields.id, id))
+        };
         for id in &gone {
-            state
-                .writer
-                .delete_term(Term::from_field_text(self.fields.id, id));
+            delete(&state.writer, id);
         }
         let mut added = 0;
-        view.scan(state.followed.., |seq_no, row| {
-            if engine.is_closing() {
-                return Err(Problem::new(
-                    503,
-                    "node_closed_exception",
-                    "the store is being stopped",
-                ));
+        view.scan(state.followed, |row| {
+            if engine.closing.load(Ordering::Relaxed) {
+                return Err(Engine::stopped());
             }
             if row.version > 1 {
-                state
-                    .writer
-                    .delete_term(Term::from_field_text(self.fields.id, row.id));
+                delete(&state.writer, row.id);
             }
-            state
-                .writer
-                .add_document(self.document(&mapping, seq_no, &row)?)?;
+            state.writer.add_document(self.document(&mapping, &row)?)?;
             added += 1;
             if added % COMMIT_EVERY == 0 {
-                commit(&mut state.writer, seq_no + 1)?;
+                commit(&mut state.writer, row.seq_no + 1)?;
             }
             Ok(true)
         })?;
-        commit(&mut state.writer, next)?;
+        commit(&mut state.writer, view.next)?;
         state.reader.reload()?;
-        state.followed = next;
+        state.followed = view.next;
         if gone.is_empty() {
             Ok(())
         } else {
-            engine.storage.forget_gone(index, next)
+            engine
+                .storage
+                .write(|batch| batch.forget_gone(index, view.next))
         }
     }
 
-    fn document(
-        &self,
-        mapping: &Mapping,
-        seq_no: u64,
-        row: &Row<'_>,
-    ) -> Result<TantivyDocument, Problem> {
+    fn document(&self, mapping: &Mapping, row: &Row) -> Result<TantivyDocument> {
         let mut document = TantivyDocument::new();
         document.add_text(self.fields.id, row.id);
-        document.add_u64(self.fields.seq_no, seq_no);
-        let mut exact = HashSet::new();
-        let source: Value = serde_json::from_str(row.source)?;
+        document.add_u64(self.fields.seq_no, row.seq_no);
+        let (mut exact, source) = (HashSet::new(), serde_json::from_str(row.source)?);
         walk(&source, "", mapping, &mut |field, value| {
-            if field.analysed
-                && let Some(text) = key_of(Kind::Text, value)
-            {
-                document.add_text(
-                    self.fields.words,
-                    format!("{}{SEPARATOR}{text}", field.path),
-                );
+            let path = &field.path;
+            if let Some(text) = key_of(Kind::Text, value).filter(|_| field.analysed) {
+                document.add_text(self.fields.words, format!("{path}{SEPARATOR}{text}"));
             }
-            if let Some(key) = key_of(field.kind, value).filter(|key| key.len() <= EXACT_LIMIT) {
-                exact.insert(format!("{}{SEPARATOR}{key}", field.path));
-            }
-            exact.insert(format!("{PRESENCE}{}", field.path));
+            let key = key_of(field.kind, value).filter(|key| key.len() <= EXACT_LIMIT);
+            exact.extend(key.map(|key| format!("{path}{SEPARATOR}{key}")));
+            exact.insert(format!("{PRESENCE}{path}"));
             exact.extend(
-                field
-                    .path
-                    .match_indices('.')
-                    .filter_map(|(at, _)| Some(format!("{PRESENCE}{}", field.path.get(..at)?))),
+                path.match_indices('.')
+                    .map(|(at, _)| format!("{PRESENCE}{}", &path[..at])),
             );
         });
-        for term in exact {
-            document.add_text(self.fields.exact, term);
-        }
+        exact
+            .iter()
+            .for_each(|term| document.add_text(self.fields.exact, term));
         Ok(document)
     }
 
@@ -241,127 +213,89 @@ impl FullText {
         &self,
         searcher: &Searcher,
         narrowed: Narrowed,
-    ) -> Result<Vec<(u64, f32)>, Problem> {
+    ) -> Result<Vec<(u64, f32)>> {
         let mut found = searcher.search(&narrowed.into_query(), &Hits)?;
         found.sort_unstable_by_key(|(seq_no, _)| *seq_no);
         Ok(found)
     }
 
-    fn word(&self, path: &str, word: &str) -> Term {
-        Term::from_field_text(self.fields.words, &format!("{path}{SEPARATOR}{word}"))
+    fn term(&self, field: TextField, path: &str, text: &str) -> Term {
+        Term::from_field_text(field, &format!("{path}{SEPARATOR}{text}"))
     }
 
-    fn any_word<'w>(
+    /// Documents with at least `required` of the words.
+    fn words<'w>(
         &self,
         path: &str,
         words: impl Iterator<Item = &'w String>,
         required: usize,
-    ) -> BooleanQuery {
-        let term = |word: &String| -> Box<dyn TextQuery> {
-            Box::new(TermQuery::new(
-                self.word(path, word),
-                IndexRecordOption::WithFreqs,
-            ))
+    ) -> Narrowed {
+        let clause = |word: &String| -> (Occur, Box<dyn TextQuery>) {
+            let term = self.term(self.fields.words, path, word);
+            (
+                Occur::Should,
+                Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs)),
+            )
         };
-        BooleanQuery::with_minimum_required_clauses(
-            words.map(|word| (Occur::Should, term(word))).collect(),
+        Narrowed::exactly(BooleanQuery::with_minimum_required_clauses(
+            words.map(clause).collect(),
             required,
-        )
+        ))
     }
 
     /// What the full-text index can say about a query.
     pub(crate) fn narrow(&self, query: &Query) -> Narrowed {
         match query {
-            Query::All => Narrowed::everything(true),
+            Query::All => Narrowed {
+                query: None,
+                exact: true,
+            },
             Query::Nothing => Narrowed::exactly(EmptyQuery),
-            Query::Words {
-                path,
-                words,
-                required,
-            } => Narrowed::exactly(self.any_word(path, words.iter(), *required)),
-            Query::Phrase {
-                path,
-                words,
-                open_end,
-            } => {
-                let whole: HashSet<&String> = words
+            Query::Words(path, words, required) => self.words(path, words.iter(), *required),
+            Query::Phrase(path, words, open_end) => {
+                let whole: HashSet<_> = words
                     .iter()
                     .take(words.len() - usize::from(*open_end))
                     .collect();
-                if whole.is_empty() {
-                    return Narrowed::everything(false);
-                }
                 let count = whole.len();
+                if count == 0 {
+                    return UNKNOWN;
+                }
                 Narrowed {
-                    exact: words.len() == 1 && !open_end,
-                    ..Narrowed::exactly(self.any_word(path, whole.into_iter(), count))
+                    exact: false,
+                    ..self.words(path, whole.into_iter(), count)
                 }
             }
-            Query::Exact { field, keys } if field.kind == Kind::Text => {
-                Narrowed::exactly(self.any_word(&field.path, keys.iter(), 1))
+            Query::Exact(field, keys) if field.kind == Kind::Text => {
+                self.words(&field.path, keys.iter(), 1)
             }
-            Query::Exact { keys, .. } if keys.iter().any(|key| key.len() > EXACT_LIMIT) => {
-                Narrowed::everything(false)
+            Query::Exact(_, keys) if keys.iter().any(|key| key.len() > EXACT_LIMIT) => UNKNOWN,
+            Query::Exact(field, keys) => {
+                let within = keys
+                    .iter()
+                    .filter(|key| key.chars().count() <= field.ignore_above);
+                let terms = within.map(|key| self.term(self.fields.exact, &field.path, key));
+                Narrowed::scored(TermSetQuery::new(terms), 1.0)
             }
-            Query::Exact { field, keys } => {
-                let short = keys.iter().filter(|key| {
-                    field.ignore_above == usize::MAX || key.chars().count() <= field.ignore_above
-                });
-                let terms = short.map(|key| {
-                    Term::from_field_text(
-                        self.fields.exact,
-                        &format!("{}{SEPARATOR}{key}", field.path),
-                    )
-                });
-                Narrowed::exactly(ConstScoreQuery::new(
-                    Box::new(TermSetQuery::new(terms)),
-                    1.0,
-                ))
-            }
-            Query::Pattern {
-                field,
-                pattern,
-                ignore_case,
-            } => {
-                let prefix = pattern
-                    .strip_suffix('*')
-                    .filter(|prefix| !prefix.contains('*'));
-                match (prefix, field.kind) {
-                    (Some(prefix), Kind::Text) => Narrowed::exactly(FuzzyTermQuery::new_prefix(
-                        self.word(&field.path, prefix),
-                        0,
-                        true,
-                    )),
-                    // Values that were too long for this index are out of reach of the field anyway.
-                    (Some(prefix), _) if !ignore_case && field.ignore_above <= EXACT_LIMIT / 4 => {
-                        let term = Term::from_field_text(
-                            self.fields.exact,
-                            &format!("{}{SEPARATOR}{prefix}", field.path),
-                        );
-                        Narrowed {
-                            exact: false,
-                            ..Narrowed::exactly(FuzzyTermQuery::new_prefix(term, 0, true))
-                        }
+            Query::Pattern(field, pattern, _) if field.kind == Kind::Text => {
+                match pattern.strip_suffix('*') {
+                    Some(prefix) if !prefix.contains('*') => {
+                        let term = self.term(self.fields.words, &field.path, prefix);
+                        Narrowed::exactly(FuzzyTermQuery::new_prefix(term, 0, true))
                     }
-                    _ => Narrowed::everything(false),
+                    _ => UNKNOWN,
                 }
             }
-            Query::Range { .. } => Narrowed::everything(false),
-            Query::Exists { path } => {
+            Query::Pattern(..) | Query::Range(..) => UNKNOWN,
+            Query::Exists(path) => {
                 let term = Term::from_field_text(self.fields.exact, &format!("{PRESENCE}{path}"));
-                Narrowed::exactly(ConstScoreQuery::new(
-                    Box::new(TermQuery::new(term, IndexRecordOption::Basic)),
-                    1.0,
-                ))
+                Narrowed::scored(TermQuery::new(term, IndexRecordOption::Basic), 1.0)
             }
             Query::Ids(ids) => {
                 let terms = ids
                     .iter()
                     .map(|id| Term::from_field_text(self.fields.id, id));
-                Narrowed::exactly(ConstScoreQuery::new(
-                    Box::new(TermSetQuery::new(terms)),
-                    1.0,
-                ))
+                Narrowed::scored(TermSetQuery::new(terms), 1.0)
             }
             Query::Bool(clauses) => self.narrow_bool(clauses),
             Query::Best(queries) => {
@@ -374,41 +308,42 @@ impl FullText {
                     ..Narrowed::exactly(DisjunctionMaxQuery::new(queries))
                 }
             }
-            Query::Boosted(query, boost) => {
-                let Narrowed { query, exact } = self.narrow(query);
+            Query::Boosted(query, boost) => match self.narrow(query) {
                 Narrowed {
-                    query: query.map(|query| -> Box<dyn TextQuery> {
-                        Box::new(BoostQuery::new(query, *boost))
-                    }),
+                    query: Some(query),
                     exact,
-                }
-            }
-            Query::Constant(query) => {
-                let Narrowed { query, exact } = self.narrow(query);
+                } => Narrowed {
+                    exact,
+                    ..Narrowed::exactly(BoostQuery::new(query, *boost))
+                },
+                everything => everything,
+            },
+            Query::Constant(query) => match self.narrow(query) {
                 Narrowed {
-                    query: query.map(|query| -> Box<dyn TextQuery> {
-                        Box::new(ConstScoreQuery::new(query, 1.0))
-                    }),
+                    query: Some(query),
                     exact,
-                }
-            }
+                } => Narrowed {
+                    exact,
+                    ..Narrowed::scored(query, 1.0)
+                },
+                everything => everything,
+            },
         }
     }
 
     fn narrow_bool(&self, wanted: &Bool) -> Narrowed {
         let mut clauses: Vec<(Occur, Box<dyn TextQuery>)> = Vec::new();
         let mut exact = true;
-        let scored = wanted.must.iter().map(|query| (true, query));
-        for (scored, query) in scored.chain(wanted.filter.iter().map(|query| (false, query))) {
+        for (number, query) in wanted.must.iter().chain(&wanted.filter).enumerate() {
             let narrowed = self.narrow(query);
             exact &= narrowed.exact;
-            match narrowed.query {
-                Some(query) if scored => clauses.push((Occur::Must, query)),
-                Some(query) => {
-                    clauses.push((Occur::Must, Box::new(ConstScoreQuery::new(query, 0.0))))
-                }
-                None => {}
-            }
+            // Filters do not count for the score.
+            let boost = if number < wanted.must.len() { 1.0 } else { 0.0 };
+            clauses.extend(
+                narrowed
+                    .query
+                    .map(|query| (Occur::Must, Box::new(BoostQuery::new(query, boost)) as _)),
+            );
         }
         let should: Vec<Narrowed> = wanted
             .should
@@ -421,36 +356,27 @@ impl FullText {
                 .into_iter()
                 .map(|narrowed| (Occur::Should, narrowed.into_query()))
                 .collect();
-            clauses.push((
-                Occur::Must,
-                Box::new(BooleanQuery::with_minimum_required_clauses(
-                    should,
-                    wanted.required,
-                )),
-            ));
+            let any = BooleanQuery::with_minimum_required_clauses(should, wanted.required);
+            clauses.push((Occur::Must, Box::new(any)));
         } else {
             // Free to match or not: they only raise the score, and only if they are sure.
-            let sure = should
-                .into_iter()
-                .filter(|narrowed| narrowed.exact)
-                .filter_map(|narrowed| narrowed.query);
-            clauses.extend(sure.map(|query| (Occur::Should, query)));
+            let sure = should.into_iter().filter(|narrowed| narrowed.exact);
+            clauses.extend(sure.filter_map(|narrowed| Some((Occur::Should, narrowed.query?))));
         }
         for query in &wanted.must_not {
             let narrowed = self.narrow(query);
             exact &= narrowed.exact;
-            if narrowed.exact {
-                clauses.push((Occur::MustNot, narrowed.into_query()));
-            }
+            clauses.extend(
+                narrowed
+                    .exact
+                    .then(|| (Occur::MustNot, narrowed.into_query())),
+            );
         }
         if clauses.is_empty() {
-            return Narrowed::everything(exact);
+            return Narrowed { query: None, exact };
         }
         if !clauses.iter().any(|(occur, _)| *occur == Occur::Must) {
-            clauses.push((
-                Occur::Must,
-                Box::new(ConstScoreQuery::new(Box::new(AllQuery), 0.0)),
-            ));
+            clauses.push((Occur::Must, Narrowed::scored(AllQuery, 0.0).into_query()));
         }
         Narrowed {
             exact,
@@ -460,7 +386,7 @@ impl FullText {
 }
 
 /// Commits what was written, with the sequence number up to which it follows the documents.
-fn commit(writer: &mut IndexWriter, followed: u64) -> Result<(), Problem> {
+fn commit(writer: &mut IndexWriter, followed: u64) -> Result<()> {
     let mut commit = writer.prepare_commit()?;
     commit.set_payload(&followed.to_string());
     commit.commit()?;
@@ -475,20 +401,16 @@ fn walk(value: &Value, path: &str, mapping: &Mapping, visit: &mut impl FnMut(&Fi
             .iter()
             .for_each(|item| walk(item, path, mapping, visit)),
         Value::Object(object) => {
-            for (key, child) in object {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                walk(child, &path, mapping, visit);
-            }
+            let dot = if path.is_empty() { "" } else { "." };
+            object
+                .iter()
+                .for_each(|(key, child)| walk(child, &format!("{path}{dot}{key}"), mapping, visit));
         }
-        scalar => {
-            if let Some(field) = mapping.field(path) {
-                visit(&field, scalar);
-            }
-        }
+        scalar => mapping
+            .fields
+            .get(path)
+            .iter()
+            .for_each(|field| visit(field, scalar)),
     }
 }
 
@@ -521,7 +443,7 @@ impl Collector for Hits {
     }
 
     fn merge_fruits(&self, fruits: Vec<Vec<(u64, f32)>>) -> tantivy::Result<Vec<(u64, f32)>> {
-        Ok(fruits.into_iter().flatten().collect())
+        Ok(fruits.concat())
     }
 }
 

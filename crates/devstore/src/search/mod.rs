@@ -13,47 +13,38 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::errors::Problem;
+use crate::errors::{Problem, Result, refuse};
 use crate::http::{Call, Reply};
-use crate::indices::resolve;
+use crate::indices::{resolve, shards};
 use crate::schema;
 use crate::search::points::Part;
 use crate::search::query::Query;
 use crate::search::sort::{By, Criterion};
-use crate::select::SourceFilter;
-use crate::storage::Index;
+use crate::select::Selection;
+use crate::storage::{Index, Row};
 
 /// Furthest result that `from` and `size` may reach, as in Elasticsearch.
-const WINDOW: usize = 10_000;
+const WINDOW: u64 = 10_000;
 
-/// A search as the client asked for it, from the body and the address.
+/// A search as the client asked for it.
 struct Request {
-    query: Value,
+    /// The body, with what stands in the address in the place of what stands in the body.
+    body: Value,
     from: usize,
     size: usize,
     sort: Vec<Criterion>,
-    after: Option<Vec<Value>>,
-    source: SourceFilter,
-    highlight: Option<Value>,
-    seq_no: bool,
-    version: bool,
-    min_score: f32,
+    source: Selection,
     /// How far matches are counted; zero: not at all.
     track: u64,
     slice: Option<(u64, u64)>,
-    point: Option<(String, Option<String>)>,
 }
 
 impl Request {
-    fn parse(call: &Call) -> Result<Request, Problem> {
-        // What stands in the address takes the place of what stands in the body.
-        let mut body = Value::Object(call.any_object()?);
-        let params = &call.params;
+    fn parse(call: &Call) -> Result<Request> {
+        let (mut body, params) = (call.any_object()?, &call.params);
         for key in [
             "from",
             "size",
@@ -71,102 +62,101 @@ impl Request {
             body["query"] = json!({"query_string": {"query": text, "default_operator": operator}});
         }
         if let Some(text) = params.text("sort") {
-            body["sort"] = sort::from_address(text);
+            let parts = text.split(',').map(|part| {
+                part.rsplit_once(':')
+                    .map_or(json!(part), |(name, order)| json!({name: order}))
+            });
+            body["sort"] = parts.collect();
         }
         schema::check("search", &body)?;
-        let size = |key: &str, default: usize| {
-            body[key]
-                .as_u64()
-                .map_or(default, |size| usize::try_from(size).unwrap_or(WINDOW + 1))
-        };
-        let (from, size, after) = (
-            size("from", 0),
-            size("size", 10),
-            body["search_after"].as_array().cloned(),
+        let (from, size) = (
+            body["from"].as_u64().unwrap_or(0),
+            body["size"].as_u64().unwrap_or(10),
         );
-        let end = from.saturating_add(size);
-        if end > WINDOW {
-            let reason =
-                format!("from + size must be less than or equal to: [{WINDOW}] but was [{end}]");
-            return Err(Problem::illegal(format!(
-                "Result window is too large, {reason}"
-            )));
+        if from.saturating_add(size) > WINDOW {
+            refuse!(
+                "illegal_argument_exception",
+                "Result window is too large, from + size must not exceed [{WINDOW}]"
+            );
         }
-        if after.is_some() && from > 0 {
-            return Err(Problem::validation(
-                "`from` parameter must be set to 0 when `search_after` is used",
-            ));
-        }
-        let point = body.get("pit").map(|pit| {
-            (
-                text_of(&pit["id"]).unwrap_or_default(),
-                text_of(&pit["keep_alive"]),
-            )
-        });
-        let mut sort = body
-            .get("sort")
-            .map_or_else(|| Ok(Vec::new()), sort::parse)?;
-        if point.is_some()
+        let mut sort = sort::parse(&body["sort"])?;
+        if body["pit"].is_object()
             && !sort.is_empty()
             && !sort.iter().any(|criterion| criterion.by == By::ShardDoc)
         {
             sort.push(Criterion::new("_shard_doc"));
         }
-        if after
-            .as_ref()
-            .is_some_and(|after| after.len() != sort.len())
+        if body["search_after"]
+            .as_array()
+            .is_some_and(|after| after.len() != sort.len() || from > 0)
         {
-            return Err(Problem::illegal(format!(
-                "search_after must have as many values as sort has: {}",
+            refuse!(
+                "illegal_argument_exception",
+                "search_after needs from = 0 and as many values as sort has: {}",
                 sort.len()
-            )));
+            );
         }
-        let slice = body.get("slice").map(|slice| {
-            (
-                slice["id"].as_u64().unwrap_or(0),
-                slice["max"].as_u64().unwrap_or(0),
-            )
-        });
+        let slice = body
+            .get("slice")
+            .and_then(|slice| Some((slice["id"].as_u64()?, slice["max"].as_u64()?)));
         if slice.is_some_and(|(id, max)| max < 2 || id >= max) {
-            return Err(Problem::illegal(
-                "[slice] needs a max greater than 1 and an id lower than max",
-            ));
+            refuse!(
+                "illegal_argument_exception",
+                "[slice] needs a max greater than 1 and an id lower than max"
+            );
         }
-        let source = match SourceFilter::of_params(params) {
-            Some(filter) => filter,
-            None => body
-                .get("_source")
-                .map_or_else(|| Ok(SourceFilter::default()), SourceFilter::of_body)?,
+        let source = Selection::of_params(params)
+            .map_or_else(|| Selection::of_body(&body["_source"]), Ok)?;
+        let track = match &body["track_total_hits"] {
+            Value::Bool(tracked) => u64::from(*tracked) * u64::MAX,
+            limit => limit.as_u64().unwrap_or(WINDOW),
         };
         Ok(Request {
-            query: body
-                .get("query")
-                .cloned()
-                .unwrap_or_else(|| json!({"match_all": {}})),
-            from,
-            size,
+            body,
+            from: from as usize,
+            size: size as usize,
             sort,
-            after,
             source,
-            highlight: body.get("highlight").cloned(),
-            seq_no: body["seq_no_primary_term"] == true,
-            version: body["version"] == true,
-            min_score: body["min_score"]
-                .as_f64()
-                .map_or(f32::MIN, |score| score as f32),
-            track: match &body["track_total_hits"] {
-                Value::Bool(true) => u64::MAX,
-                Value::Bool(false) => 0,
-                limit => limit.as_u64().unwrap_or(WINDOW as u64),
-            },
+            track,
             slice,
-            point,
         })
     }
-}
 
-fn text_of(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
+    /// One hit as the answer shows it.
+    fn hit(&self, part: &Part, query: &Query, found: Ranked, row: &Row) -> Result<Value> {
+        let mut hit = json!({"_index": part.index.name, "_id": row.id, "_score": null});
+        if self.by_score() {
+            hit["_score"] = json!(found.score);
+        }
+        if self.body["version"] == true {
+            hit["_version"] = json!(row.version);
+        }
+        if self.body["seq_no_primary_term"] == true {
+            hit["_seq_no"] = json!(found.seq_no);
+            hit["_primary_term"] = json!(1);
+        }
+        if self.source.nothing && !self.body["highlight"].is_object() {
+            hit["sort"] = found.keys.into();
+            return Ok(hit);
+        }
+        let source = serde_json::from_str(row.source)?;
+        if self.body["highlight"].is_object() {
+            let highlight =
+                highlight::highlight(&self.body["highlight"], query, &part.index, &source)?;
+            hit["highlight"] = json!(highlight);
+        }
+        if !self.source.nothing {
+            hit["_source"] = self.source.apply(source);
+        }
+        if !self.sort.is_empty() {
+            hit["sort"] = found.keys.into();
+        }
+        Ok(hit)
+    }
+
+    fn by_score(&self) -> bool {
+        self.sort.is_empty() || self.sort.iter().any(|criterion| criterion.by == By::Score)
+    }
 }
 
 /// A match on its way to the page.
@@ -177,130 +167,59 @@ struct Ranked {
     seq_no: u64,
 }
 
-#[derive(Serialize)]
-struct Hit {
-    _index: String,
-    _id: String,
-    _score: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _version: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _seq_no: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _primary_term: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    _source: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    highlight: Map<String, Value>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sort: Vec<Value>,
-}
-
-#[derive(Serialize)]
-struct Hits {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<Value>,
-    max_score: Option<f32>,
-    hits: Vec<Hit>,
-}
-
-#[derive(Serialize)]
-struct Response {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pit_id: Option<String>,
-    took: u64,
-    timed_out: bool,
-    _shards: Value,
-    hits: Hits,
-}
-
 /// The sequence number in the order over all parts: Elasticsearch has the shard in the upper bits too.
 fn shard_doc(part: usize, seq_no: u64) -> u64 {
     ((part as u64) << 48) | seq_no
 }
 
-pub(crate) fn search(
-    engine: &Engine,
-    call: &Call,
-    expression: Option<&str>,
-) -> Result<Reply, Problem> {
+pub(crate) fn search(engine: &Engine, call: &Call, expression: Option<&str>) -> Result<Reply> {
     let begin = Instant::now();
     let request = Request::parse(call)?;
-    let (parts, queries) = match &request.point {
+    let (point, query) = (&request.body["pit"], request.body.get("query").cloned());
+    let query = query.unwrap_or_else(|| json!({"match_all": {}}));
+    let (parts, queries) = match point["id"].as_str() {
         Some(_) if expression.is_some() => {
             return Err(Problem::validation(
-                "[indices] cannot be used with point in time. Do not specify any index with point in time.",
+                "[indices] cannot be used with point in time",
             ));
         }
-        Some((id, keep_alive)) => {
-            let parts = engine.points.get(id, keep_alive.as_deref())?;
-            let queries = parts
-                .iter()
-                .map(|part| query::parse(&request.query, &part.index))
-                .collect::<Result<Vec<_>, _>>()?;
+        Some(id) => {
+            let parts = engine.points.get(id, point["keep_alive"].as_str())?;
+            let queries = parts.iter().map(|part| query::parse(&query, &part.index));
+            let queries = queries.collect::<Result<Vec<_>>>()?;
             (parts, queries)
         }
-        None => parts_of(engine, call, expression.unwrap_or("_all"), &request.query)?,
+        None => parts_of(engine, call, expression.unwrap_or("_all"), &query)?,
     };
     let (ranked, total) = rank(engine, &request, &parts, &queries)?;
-    let by_score = request.sort.is_empty()
-        || request
-            .sort
-            .iter()
-            .any(|criterion| criterion.by == By::Score);
     let mut hits = Vec::with_capacity(ranked.len());
     for found in ranked.into_iter().skip(request.from) {
-        let Some(part) = parts.get(found.part) else {
-            continue;
-        };
-        let hit = part.view.look(found.seq_no, |row| {
-            let highlight = match (&request.highlight, queries.get(found.part)) {
-                (Some(spec), Some(query)) => highlight::highlight(
-                    spec,
-                    query,
-                    &part.index,
-                    &serde_json::from_str(row.source)?,
-                )?,
-                _ => Map::new(),
-            };
-            Ok(Hit {
-                _index: part.index.name.clone(),
-                _id: row.id.to_owned(),
-                _score: by_score.then_some(found.score),
-                _version: request.version.then_some(row.version),
-                _seq_no: request.seq_no.then_some(found.seq_no),
-                _primary_term: request.seq_no.then_some(1),
-                _source: if request.source.is_hidden() {
-                    None
-                } else {
-                    request.source.apply(row.source)?
-                },
-                highlight,
-                sort: found.keys,
-            })
-        })?;
-        hits.extend(hit);
+        let (part, query) = (&parts[found.part], &queries[found.part]);
+        hits.extend(
+            part.view
+                .look(found.seq_no, |row| request.hit(part, query, found, &row))?,
+        );
     }
-    let total = (request.track > 0).then(|| {
-        let beyond = total > request.track;
-        json!({"value": total.min(request.track), "relation": if beyond { "gte" } else { "eq" }})
-    });
-    let max_score = if by_score {
-        hits.iter().filter_map(|hit| hit._score).reduce(f32::max)
-    } else {
-        None
-    };
-    Reply::ok(&Response {
-        pit_id: request.point.map(|(id, _)| id),
-        took: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
-        timed_out: false,
-        _shards: json!({"total": parts.len(), "successful": parts.len(), "skipped": 0, "failed": 0}),
-        hits: Hits {
-            total,
-            max_score,
-            hits,
-        },
-    })
+    let mut found = json!({"max_score": null, "hits": hits});
+    if request.track > 0 {
+        let relation = if total > request.track { "gte" } else { "eq" };
+        found["total"] = json!({"value": total.min(request.track), "relation": relation});
+    }
+    if request.by_score() {
+        let scores = found["hits"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|hit| hit["_score"].as_f64());
+        found["max_score"] = json!(scores.reduce(f64::max));
+    }
+    let took = begin.elapsed().as_millis() as u64;
+    let mut body =
+        json!({"took": took, "timed_out": false, "_shards": shards(parts.len()), "hits": found});
+    if !point.is_null() {
+        body["pit_id"] = point["id"].clone();
+    }
+    Reply::ok(body)
 }
 
 type PartsAndQueries = (Arc<Vec<Part>>, Vec<Query>);
@@ -311,22 +230,19 @@ fn parts_of(
     call: &Call,
     expression: &str,
     query: &Value,
-) -> Result<PartsAndQueries, Problem> {
-    let indices: Vec<Arc<Index>> = resolve(&engine.storage.catalogue(), expression, &call.params)?;
-    if indices.is_empty() {
-        // Nothing to search in, yet a wrong query is still wrong.
-        query::parse(query, &Index::default())?;
-    }
+) -> Result<PartsAndQueries> {
+    let indices = resolve(&engine.storage.catalogue(), expression, &call.params)?;
+    // Where there is nothing to search in, a wrong query is still wrong.
+    query::parse(query, &Index::default())?;
     let queries = indices
         .iter()
         .map(|index| query::parse(query, index))
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>>>()?;
     let parts = indices
         .iter()
         .zip(&queries)
-        .map(|(index, query)| Part::for_query(engine, index, query))
-        .collect::<Result<_, _>>()?;
-    Ok((Arc::new(parts), queries))
+        .map(|(index, query)| Part::for_query(engine, index, query));
+    Ok((Arc::new(parts.collect::<Result<_>>()?), queries))
 }
 
 /// Finds the first `from + size` matches in the wanted order, and how many there are (counted up to just beyond
@@ -336,11 +252,10 @@ fn rank(
     request: &Request,
     parts: &[Part],
     queries: &[Query],
-) -> Result<(Vec<Ranked>, u64), Problem> {
-    let wanted = request.from + request.size;
-    let by_score = [Criterion::new("_score")];
+) -> Result<(Vec<Ranked>, u64)> {
+    let (wanted, score) = (request.from + request.size, [Criterion::new("_score")]);
     let order: &[Criterion] = if request.sort.is_empty() {
-        &by_score
+        &score
     } else {
         &request.sort
     };
@@ -355,45 +270,35 @@ fn rank(
             ..
         }]
     );
-    let compare = |left: &Ranked, right: &Ranked| {
-        let keys = order
-            .iter()
-            .zip(left.keys.iter().zip(&right.keys))
-            .map(|(criterion, (left, right))| criterion.compare(left, right));
-        keys.fold(Ordering::Equal, Ordering::then)
-            .then((left.part, left.seq_no).cmp(&(right.part, right.seq_no)))
+    let compare_keys = |left: &[Value], right: &[Value]| {
+        let pairs = order.iter().zip(left.iter().zip(right));
+        pairs.fold(Ordering::Equal, |sum, (by, (left, right))| {
+            sum.then_with(|| by.compare(left, right))
+        })
     };
+    let compare = |left: &Ranked, right: &Ranked| {
+        let tie = || (left.part, left.seq_no).cmp(&(right.part, right.seq_no));
+        compare_keys(&left.keys, &right.keys).then_with(tie)
+    };
+    let min_score = request.body["min_score"]
+        .as_f64()
+        .map_or(f32::MIN, |score| score as f32);
     let (mut ranked, mut total): (Vec<Ranked>, u64) = (Vec::new(), 0);
     for (number, (part, query)) in parts.iter().zip(queries).enumerate() {
         order
             .iter()
             .try_for_each(|criterion| criterion.check(&part.index))?;
-        let after = match &request.after {
-            Some(after) => Some(
-                order
-                    .iter()
-                    .zip(after)
-                    .map(|(criterion, value)| criterion.after(&part.index, value))
-                    .collect::<Result<Vec<_>, _>>()?,
-            ),
-            None => None,
-        };
-        let is_before = |keys: &[Value]| {
-            after.as_ref().is_some_and(|after| {
-                let each = order
-                    .iter()
-                    .zip(keys.iter().zip(after))
-                    .map(|(criterion, (key, after))| criterion.compare(key, after));
-                each.fold(Ordering::Equal, Ordering::then) != Ordering::Greater
-            })
-        };
+        let after = request.body["search_after"].as_array().map(|after| {
+            let pairs = order.iter().zip(after);
+            pairs
+                .map(|(criterion, value)| criterion.after(&part.index, value))
+                .collect::<Result<Vec<_>>>()
+        });
+        let after = after.transpose()?;
         // All documents of an index are counted already.
-        let known =
-            (matches!(query, Query::All) && request.slice.is_none() && request.min_score <= 1.0)
-                .then(|| part.view.count())
-                .transpose()?;
-        let counted = known.is_some() || request.track == 0;
-        total += known.unwrap_or(0);
+        let is_all = matches!(query, Query::All) && request.slice.is_none() && min_score <= 1.0;
+        let counted = is_all || request.track == 0;
+        total += if is_all { part.view.count } else { 0 };
         // Where nothing is to be counted a scan begins behind the last page.
         let last = after
             .as_ref()
@@ -406,20 +311,17 @@ fn rank(
             from,
             wants_source,
             &mut |seq_no, score, source| {
-                if request.slice.is_some_and(|(id, max)| seq_no % max != id)
-                    || score < request.min_score
-                {
+                if request.slice.is_some_and(|(id, max)| seq_no % max != id) || score < min_score {
                     return Ok(true);
                 }
-                total += u64::from(known.is_none());
-                let keys: Vec<Value> = order
-                    .iter()
-                    .map(|criterion| {
-                        criterion.key(&part.index, source, score, shard_doc(number, seq_no))
-                    })
-                    .collect();
-                let is_full = in_scan_order && ranked.len() >= wanted;
-                if !is_full && !is_before(&keys) {
+                total += u64::from(!is_all);
+                let key =
+                    |by: &Criterion| by.key(&part.index, source, score, shard_doc(number, seq_no));
+                let keys: Vec<Value> = order.iter().map(key).collect();
+                let is_before = after
+                    .as_ref()
+                    .is_some_and(|after| compare_keys(&keys, after) != Ordering::Greater);
+                if !is_before && !(in_scan_order && ranked.len() >= wanted) {
                     ranked.push(Ranked {
                         keys,
                         score,
@@ -431,24 +333,19 @@ fn rank(
                     ranked.sort_unstable_by(compare);
                     ranked.truncate(wanted);
                 }
-                let full = ranked.len() >= wanted
-                    && (in_scan_order
-                        || wanted == 0
-                        || (request.sort.is_empty() && matches!(query, Query::All)));
-                Ok(!(full && (counted || total > request.track)))
+                let sorted = in_scan_order || wanted == 0 || (request.sort.is_empty() && is_all);
+                let is_full = sorted && ranked.len() >= wanted;
+                Ok(!(is_full && (counted || total > request.track)))
             },
         )?;
     }
     ranked.sort_unstable_by(compare);
     ranked.truncate(wanted);
-    if request.sort.is_empty() {
-        ranked.iter_mut().for_each(|found| found.keys.clear());
-    }
     Ok((ranked, total))
 }
 
 /// The query of `_count` and `_delete_by_query`, which take nothing else.
-fn only_query(call: &Call) -> Result<Value, Problem> {
+fn only_query(call: &Call) -> Result<Value> {
     let body = call.object("only_query")?;
     Ok(match (call.params.text("q"), body.get("query")) {
         (Some(text), _) => json!({"query_string": {"query": text}}),
@@ -457,30 +354,24 @@ fn only_query(call: &Call) -> Result<Value, Problem> {
     })
 }
 
-pub(crate) fn count(engine: &Engine, call: &Call, expression: &str) -> Result<Reply, Problem> {
+pub(crate) fn count(engine: &Engine, call: &Call, expression: &str) -> Result<Reply> {
     let (parts, queries) = parts_of(engine, call, expression, &only_query(call)?)?;
     let mut count = 0;
     for (part, query) in parts.iter().zip(&queries) {
-        match query {
-            Query::All => count += part.view.count()?,
-            _ => part.visit(engine, query, 0, false, &mut |_, _, _| {
-                count += 1;
-                Ok(true)
-            })?,
+        if matches!(query, Query::All) {
+            count += part.view.count;
+            continue;
         }
+        part.visit(engine, query, 0, false, &mut |_, _, _| {
+            count += 1;
+            Ok(true)
+        })?;
     }
-    let shards = parts.len();
-    Reply::ok(
-        &json!({"count": count, "_shards": {"total": shards, "successful": shards, "skipped": 0, "failed": 0}}),
-    )
+    Reply::ok(json!({"count": count, "_shards": shards(parts.len())}))
 }
 
 /// Deletes what a query finds, a thousand documents at a time. A document that was written meanwhile stays.
-pub(crate) fn delete_by_query(
-    engine: &Engine,
-    call: &Call,
-    expression: &str,
-) -> Result<Reply, Problem> {
+pub(crate) fn delete_by_query(engine: &Engine, call: &Call, expression: &str) -> Result<Reply> {
     let begin = Instant::now();
     if call.body.is_empty() && call.params.text("q").is_none() {
         return Err(Problem::validation("query is missing"));
@@ -496,38 +387,31 @@ pub(crate) fn delete_by_query(
         total += matches.len();
         for chunk in matches.chunks(1000) {
             batches += 1;
-            deleted += engine.storage.write(|batch| {
-                let mut deleted = 0;
+            engine.storage.write(|batch| {
                 for seq_no in chunk {
                     let id = part
                         .view
                         .look(*seq_no, |row| Ok(row.id.to_owned()))?
                         .unwrap_or_default();
-                    if let Some(document) = batch
-                        .get(&part.index, &id)?
-                        .filter(|document| document.seq_no == *seq_no)
-                    {
+                    let document = batch.get(&part.index, &id)?;
+                    if let Some(document) = document.filter(|document| document.seq_no == *seq_no) {
                         batch.remove(&part.index, &document)?;
                         deleted += 1;
                     }
                 }
-                Ok(deleted)
+                Ok(())
             })?;
         }
     }
-    let conflicts = total - deleted;
-    let status = if conflicts > 0 && call.params.text("conflicts") != Some("proceed") {
+    let status = if total > deleted && call.params.text("conflicts") != Some("proceed") {
         409
     } else {
         200
     };
-    let took = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Reply::with(
-        status,
-        &json!({
-            "took": took, "timed_out": false, "total": total, "deleted": deleted, "batches": batches, "version_conflicts": conflicts,
-            "noops": 0, "retries": {"bulk": 0, "search": 0}, "throttled_millis": 0, "requests_per_second": -1.0,
-            "throttled_until_millis": 0, "failures": [],
-        }),
-    )
+    let body = json!({
+        "took": begin.elapsed().as_millis() as u64, "timed_out": false, "total": total, "deleted": deleted,
+        "batches": batches, "version_conflicts": total - deleted, "noops": 0, "retries": {"bulk": 0, "search": 0},
+        "throttled_millis": 0, "requests_per_second": -1.0, "throttled_until_millis": 0, "failures": [],
+    });
+    Reply::with(status, body)
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde_json::{Value, json};
 
 use crate::dates;
-use crate::errors::Problem;
+use crate::errors::{Result, refuse};
 use crate::mapping::{Kind, number_of};
 use crate::schema;
 use crate::search::evaluate::{compare, values_at};
@@ -44,23 +44,24 @@ impl Criterion {
     }
 
     /// Refuses a field that cannot be sorted on.
-    pub(crate) fn check(&self, index: &Index) -> Result<(), Problem> {
+    pub(crate) fn check(&self, index: &Index) -> Result<()> {
         let By::Field(name) = &self.by else {
             return Ok(());
         };
         match index.mapping.field(name).map(|field| field.kind) {
-            None if self.unmapped => Ok(()),
-            None => {
-                let reason = format!("No mapping found for [{name}] in order to sort on");
-                Err(Problem::new(400, "query_shard_exception", reason))
+            None if !self.unmapped => {
+                refuse!(
+                    "query_shard_exception",
+                    "No mapping found for [{name}] in order to sort on"
+                )
             }
             Some(Kind::Text | Kind::Object(_) | Kind::Opaque) => {
-                let reason = format!("Fielddata is disabled on [{name}] in [{}]", index.name);
-                Err(Problem::illegal(format!(
-                    "{reason}. Please use a keyword field instead, such as [{name}.keyword]."
-                )))
+                refuse!(
+                    "illegal_argument_exception",
+                    "Fielddata is disabled on [{name}], use [{name}.keyword] instead"
+                )
             }
-            Some(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -90,22 +91,25 @@ impl Criterion {
     }
 
     /// A value of `search_after`, in the form of the keys.
-    pub(crate) fn after(&self, index: &Index, value: &Value) -> Result<Value, Problem> {
-        match &self.by {
-            _ if value.is_array() || value.is_object() => {}
-            By::Field(name) => {
-                let text = value
-                    .is_string()
-                    .then(|| index.mapping.field(name))
-                    .flatten();
-                return Ok(text.map_or_else(|| value.clone(), |field| shown(field.kind, value)));
+    pub(crate) fn after(&self, index: &Index, value: &Value) -> Result<Value> {
+        let field = match &self.by {
+            By::Field(name) => index.mapping.field(name),
+            _ if !value.is_number() => refuse!(
+                "illegal_argument_exception",
+                "[search_after] cannot be {value}"
+            ),
+            _ => None,
+        };
+        match field.filter(|_| value.is_string()) {
+            _ if value.is_array() || value.is_object() => {
+                refuse!(
+                    "illegal_argument_exception",
+                    "[search_after] cannot be {value}"
+                )
             }
-            _ if value.is_number() => return Ok(value.clone()),
-            _ => {}
+            Some(field) => Ok(shown(field.kind, value)),
+            None => Ok(value.clone()),
         }
-        Err(Problem::illegal(format!(
-            "Failed to parse search_after value {value}"
-        )))
     }
 
     /// The order of two keys in the sorted list.
@@ -148,44 +152,35 @@ fn shown(kind: Kind, value: &Value) -> Value {
 }
 
 /// Reads `sort` of a request body.
-pub(crate) fn parse(value: &Value) -> Result<Vec<Criterion>, Problem> {
-    let items = value
-        .as_array()
-        .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+pub(crate) fn parse(value: &Value) -> Result<Vec<Criterion>> {
     let mut criteria = Vec::new();
-    for item in items {
-        if let Some(name) = item.as_str() {
-            criteria.push(Criterion::new(name));
-            continue;
-        }
-        for (name, options) in item
-            .as_object()
-            .ok_or_else(|| Problem::parsing(format!("malformed sort: {item}")))?
-        {
-            let options = if options.is_string() {
-                json!({"order": options})
-            } else {
-                options.clone()
-            };
-            schema::check("sort", &options)?;
-            let mut criterion = Criterion::new(name);
-            if let Some(order) = options.get("order") {
-                criterion.descending = order == "desc";
+    for item in value
+        .as_array()
+        .map_or_else(|| std::slice::from_ref(value), Vec::as_slice)
+    {
+        match item {
+            Value::Null => {}
+            Value::String(name) => criteria.push(Criterion::new(name)),
+            Value::Object(object) => {
+                for (name, options) in object {
+                    let options = if options.is_string() {
+                        json!({"order": options})
+                    } else {
+                        options.clone()
+                    };
+                    schema::check("sort", &options)?;
+                    let mut criterion = Criterion::new(name);
+                    criterion.descending = options
+                        .get("order")
+                        .map_or(criterion.descending, |order| order == "desc");
+                    criterion.missing_first = options["missing"] == "_first";
+                    criterion.unmapped =
+                        options["unmapped_type"].is_string() || options["ignore_unmapped"] == true;
+                    criteria.push(criterion);
+                }
             }
-            criterion.missing_first = options["missing"] == "_first";
-            criterion.unmapped =
-                options.get("unmapped_type").is_some() || options["ignore_unmapped"] == true;
-            criteria.push(criterion);
+            _ => refuse!("parsing_exception", "malformed sort: {item}"),
         }
     }
     Ok(criteria)
-}
-
-/// The `sort` of the address, `field:desc,other`, in the form of the body.
-pub(crate) fn from_address(text: &str) -> Value {
-    let each = text.split(',').map(|part| match part.rsplit_once(':') {
-        Some((name, order)) => json!({name: order}),
-        None => json!(part),
-    });
-    each.collect()
 }
