@@ -109,6 +109,9 @@ impl Client {
         let rows: Vec<Row> = match self.send(&Request::get(at, what)).await {
             Ok(reply) => self.json(&reply, what)?,
             Err(error) if error.is(RequestErrorKind::NotFound) => Vec::new(),
+            Err(error) if error.is(RequestErrorKind::Unsupported) => {
+                return self.indices_by_stats(pattern, what).await;
+            }
             Err(error) => return Err(error),
         };
         let number = |text: Option<String>| text.and_then(|text| text.parse().ok());
@@ -121,6 +124,36 @@ impl Client {
                 health: row.health.unwrap_or_default(),
             })
             .collect())
+    }
+
+    /// The same for our own store, which has no tables for people.
+    async fn indices_by_stats(
+        &self,
+        pattern: &str,
+        what: &str,
+    ) -> Result<Vec<IndexSummary>, RequestError> {
+        let reply = match self
+            .send(&Request::get(path(&[pattern, "_stats"]), what))
+            .await
+        {
+            Ok(reply) => reply,
+            Err(error) if error.is(RequestErrorKind::NotFound) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let stats: serde_json::Value = self.json(&reply, what)?;
+        let mut summaries: Vec<_> = stats["indices"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, index)| IndexSummary {
+                name: name.clone(),
+                documents: index["primaries"]["docs"]["count"].as_u64(),
+                bytes: index["primaries"]["store"]["size_in_bytes"].as_u64(),
+                health: String::new(),
+            })
+            .collect();
+        summaries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(summaries)
     }
 
     /// Whether there is an index or alias of this name.

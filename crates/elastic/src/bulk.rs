@@ -140,7 +140,7 @@ impl Iterator for Pieces<'_> {
 mod tests {
     use super::*;
     use flate2::read::GzDecoder;
-    use std::io::Read;
+    use std::{io::Read, time::Instant};
     use tributary_engine::{Action, Source};
 
     #[test]
@@ -171,5 +171,47 @@ mod tests {
             .unwrap();
         assert!(unpacked == plain);
         assert_eq!(plain.iter().filter(|byte| **byte == b'\n').count(), 10_000);
+    }
+
+    /// Prints what a document of 300 bytes costs on its way out, and its answer on the way in.
+    /// `CARGO_PROFILE_TEST_OPT_LEVEL=3 cargo test -p tributary-elastic --lib measure -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement"]
+    #[allow(clippy::print_stderr)]
+    fn measure() {
+        const COUNT: usize = 100_000;
+        let operations: Vec<_> = (0..COUNT)
+            .map(|n| Operation {
+                id: format!("table_{n}").into(),
+                action: Action::Index(Source::new(
+                    format!("{{\"id\":\"table_{n}\",\"t\":\"{}\"", "word ".repeat(54)).into_bytes(),
+                    None,
+                )),
+            })
+            .collect();
+        let item = r#"{"index":{"_seq_no":123456,"_primary_term":1,"status":201}}"#;
+        let answer = format!(
+            "{{\"errors\":false,\"items\":[{}]}}",
+            vec![item; COUNT].join(",")
+        );
+        for _ in 0..5 {
+            let begin = Instant::now();
+            let bytes: usize = Pieces::new(&operations, false)
+                .map(|piece| piece.len())
+                .sum();
+            let plain = begin.elapsed() / 100_000;
+            let begin = Instant::now();
+            let packed: usize = Pieces::new(&operations, true)
+                .map(|piece| piece.len())
+                .sum();
+            let gzip = begin.elapsed() / 100_000;
+            let begin = Instant::now();
+            let read = read(answer.as_bytes(), &operations, "").unwrap();
+            let parsed = begin.elapsed() / 100_000;
+            assert!(bytes > packed && read.answers.len() == COUNT);
+            eprintln!(
+                "a document: encoding {plain:?}, with gzip {gzip:?}; reading its answer {parsed:?}"
+            );
+        }
     }
 }

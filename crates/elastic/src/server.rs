@@ -81,6 +81,11 @@ impl ServerInfo {
         self.flavor != Flavor::OpenSearch
     }
 
+    /// Whether a write can demand that its name is an alias.
+    pub(crate) fn knows_require_alias(&self) -> bool {
+        self.flavor != Flavor::TributaryStore
+    }
+
     /// The media types of a JSON body and of a bulk body. Elasticsearch gets its own, with the
     /// version whose format is meant: both `Accept` and `Content-Type` must carry it, and OpenSearch
     /// answers 406. Where the version is unknown, the plain ones work everywhere.

@@ -232,7 +232,6 @@ impl<'de> Visitor<'de> for Item<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
     use tributary_engine::Source;
 
     fn index(count: usize) -> Vec<Operation> {
@@ -351,21 +350,5 @@ mod tests {
                 .answers[0]
                 .is_done()
         );
-    }
-
-    /// Prints what one item costs; run with `--release -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "a measurement"]
-    fn measure() {
-        let operations = index(100_000);
-        let items = vec![DONE; operations.len()];
-        let body = answer(&items);
-        let begin = Instant::now();
-        let verdicts = read(body.as_bytes(), &operations, "").unwrap();
-        let spent = begin.elapsed();
-        assert_eq!(verdicts.answers.len(), operations.len());
-        let per_item = spent.as_nanos() / operations.len() as u128;
-        tracing::info!(per_item);
-        assert!(per_item < 1000, "{per_item} ns an item");
     }
 }

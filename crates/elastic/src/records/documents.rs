@@ -150,10 +150,7 @@ impl Documents {
             return Err(self.missing(client, id));
         }
         let what = format!("change the {} {id}", self.record);
-        let mut at = path(&[self.alias, "_update", id]);
-        at = with(at, "refresh", "true");
-        // Without it, an index would take the alias's place when somebody has deleted it.
-        at = with(at, "require_alias", "true");
+        let mut at = self.write_path(client, "_update", id).await?;
         match seen {
             Some(seen) => {
                 at = with(at, "if_seq_no", &seen.seq_no.to_string());
@@ -190,9 +187,7 @@ impl Documents {
         document: &Map<String, Value>,
     ) -> Result<(), RecordsError> {
         let what = format!("create a {}", self.record);
-        let mut at = path(&[self.alias, "_create", id]);
-        at = with(at, "refresh", "true");
-        at = with(at, "require_alias", "true");
+        let at = self.write_path(client, "_create", id).await?;
         let request = Request::put(at, &what).json(&Value::Object(document.clone()));
         match client.send(&request).await {
             Ok(_) => Ok(()),
@@ -200,6 +195,21 @@ impl Documents {
             Err(error) if error.is(RequestErrorKind::Conflict) && error.uncertain => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn write_path(
+        &self,
+        client: &Client,
+        verb: &str,
+        id: &str,
+    ) -> Result<String, RequestError> {
+        let at = with(path(&[self.alias, verb, id]), "refresh", "true");
+        // Without it, an index would take the alias's place when somebody has deleted both.
+        Ok(if client.info().await?.knows_require_alias() {
+            with(at, "require_alias", "true")
+        } else {
+            at
+        })
     }
 
     pub(super) fn overtaken(&self, client: &Client, id: &str) -> RecordsError {

@@ -1,6 +1,8 @@
 //! The real servers, and clients for them.
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tributary_devstore::{Store, StoreConfig};
 use tributary_elastic::{Client, Connection, Credentials, ElasticTarget};
 use tributary_engine::{Action, Operation, Source, Target};
 use tributary_sdk::Secret;
@@ -57,6 +59,23 @@ pub(crate) fn administrator(engine: &SearchEngine) -> Client {
         });
     }
     Client::new(connection).unwrap()
+}
+
+/// The small store, in a folder that goes with it.
+pub(crate) async fn store() -> (Client, Store, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let store = Store::start(StoreConfig {
+        folder: folder.path().to_owned(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        password: Some("store-password".to_owned()),
+    })
+    .await
+    .unwrap();
+    let connection = Connection::new(store.url()).with_credentials(Credentials::Basic {
+        username: "elastic".to_owned(),
+        password: Secret::new("store-password"),
+    });
+    (Client::new(connection).unwrap(), store, folder)
 }
 
 /// A target that is ready.

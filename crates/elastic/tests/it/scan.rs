@@ -52,7 +52,10 @@ async fn nothing_is_held(engine: &SearchEngine) {
         let path = "/_nodes/stats/indices/search";
         let stats = engine.expect("GET", path, None).await.unwrap();
         let nodes = stats["nodes"].as_object().unwrap();
-        if nodes.values().all(|node| node["indices"]["search"]["open_contexts"] == 0) {
+        if nodes
+            .values()
+            .all(|node| node["indices"]["search"]["open_contexts"] == 0)
+        {
             return;
         }
     }
