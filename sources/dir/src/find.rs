@@ -19,7 +19,7 @@ pub(crate) enum Looked {
     Missing { device: u64 },
 }
 
-/// Looks up a path below the directory, name by name, because it counts which of them are links.
+/// Looks up a path below the directory, name by name, because it matters which of them are links.
 pub(crate) fn find(files: &dyn FileSystem, plan: &Plan, path: &[&[u8]]) -> io::Result<Looked> {
     let Some((name, folders)) = path.split_last() else {
         return Ok(Looked::NotListed);

@@ -164,8 +164,9 @@ impl Session for Opened {
                 batch: Vec::with_capacity(BATCH),
                 sender,
             };
-            walk(&*files, &plan, after.as_deref(), MEMORY, &mut outbox)?;
-            outbox.flush()
+            let walked = walk(&*files, &plan, after.as_deref(), MEMORY, &mut outbox);
+            outbox.flush()?;
+            walked
         });
         // The receiver goes down with a failed emission, and the thread then ends by itself.
         self.stop.race(self.emit(batches, out)).await?;

@@ -27,7 +27,7 @@ use tributary_sdk::{Error, ErrorKind, Result, Scope};
 pub(crate) const MEMORY: usize = 16 * 1024 * 1024;
 /// What a waiting name takes besides its bytes.
 const NAME_OVERHEAD: usize = 64;
-/// How many names of a listing are read between two looks at whether anybody still listens.
+/// How many names are listed, or looked at, between two looks at whether anybody still listens.
 const LISTEN_EVERY: usize = 1024;
 
 /// A file that the pattern lists.
@@ -91,9 +91,16 @@ pub(crate) fn walk(
         folders: vec![Folder::new(Scope::root(), plan.pattern.start(), resume)],
     };
     plan.check_root(files)?;
+    let mut count = 0_usize;
     while let Some(folder) = walk.folders.last_mut() {
         match folder.names.next() {
-            Some(entry) => walk.entry(entry)?,
+            Some(entry) => {
+                count += 1;
+                if count.is_multiple_of(LISTEN_EVERY) {
+                    walk.out.listening()?;
+                }
+                walk.entry(entry)?;
+            }
             None if !folder.is_complete => walk.list()?,
             None => {
                 walk.folders.pop();
@@ -216,7 +223,7 @@ impl Walk<'_> {
             Err(error) => return Ok(Err(error)),
         };
         for (count, entry) in entries.enumerate() {
-            if count % LISTEN_EVERY == LISTEN_EVERY - 1 {
+            if (count + 1).is_multiple_of(LISTEN_EVERY) {
                 self.out.listening()?;
             }
             let entry = match entry {

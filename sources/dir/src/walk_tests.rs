@@ -282,11 +282,22 @@ fn a_deep_tree_needs_no_stack_and_few_scopes() {
     assert_ne!(seen.homes[0], home(&vec!["d"; 64].join("/")));
 }
 
-/// A folder without an end, in which nothing matches.
-struct Endless;
+/// A folder in which nothing is found: links that lead nowhere, or files without an end that do not
+/// match.
+struct Barren {
+    links: Option<usize>,
+}
 
-impl FileSystem for Endless {
+impl FileSystem for Barren {
     fn list(&self, _: &Path) -> io::Result<Entries> {
+        if let Some(links) = self.links {
+            return Ok(Box::new((0..links).map(|number| {
+                Ok(Entry {
+                    name: format!("{number}.md").into(),
+                    kind: Kind::Link,
+                })
+            })));
+        }
         Ok(Box::new(std::iter::repeat_with(|| {
             Ok(Entry {
                 name: "x".into(),
@@ -310,11 +321,15 @@ impl FileSystem for Endless {
 
 #[test]
 fn stops_also_where_nothing_is_found() {
-    let mut seen = Seen {
-        patience: Some(3),
-        ..Seen::default()
-    };
-    let plan = plan(&Endless, "*.md");
-    let error = walk(&Endless, &plan, None, MEMORY, &mut seen).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Stopped);
+    // 5,000 links are listed with 4 looks, and looked at with 4 more.
+    for (links, patience) in [(None, 3), (Some(5000), 4), (Some(5000), 7)] {
+        let mut seen = Seen {
+            patience: Some(patience),
+            ..Seen::default()
+        };
+        let files = Barren { links };
+        let plan = plan(&files, "*.md");
+        let error = walk(&files, &plan, None, MEMORY, &mut seen).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Stopped);
+    }
 }
