@@ -18,6 +18,11 @@ pub(crate) const NOBODY: &str = "access:nobody";
 /// The longest `_id` in bytes; one longer id fails a whole bulk request [E].
 const ID_LIMIT: usize = 512;
 
+/// What stands around a text in a list: two quotation marks and a comma.
+const PUNCTUATION: usize = 3;
+/// The names of the fields of the engine, and what stands around them.
+const NAMES: usize = 64;
+
 /// The `_id` under which a document is kept: its own, or the MD5 of one that is too long.
 pub(crate) fn index_id(id: &DocId) -> Option<DocId> {
     if id.as_str().len() <= ID_LIMIT {
@@ -54,9 +59,15 @@ impl Assembler {
         attachment: Option<Vec<u8>>,
     ) -> Operation {
         let mut text = text;
+        let stamp = self.stamp(stamp);
+        let tokens = tokens(access);
+        let listed = tokens.iter().flatten();
+        let listed: usize = listed.map(|token| token.len() + PUNCTUATION).sum();
+        // Left to itself, a full buffer doubles.
+        text.reserve_exact(NAMES + stamp.len() + listed + id.as_str().len() + self.flags.len());
         let mut fields = Fields(&mut text);
-        fields.text("_timestamp", self.stamp(stamp));
-        if let Some(tokens) = tokens(access) {
+        fields.text("_timestamp", stamp);
+        if let Some(tokens) = tokens {
             fields.texts("_allow_access_control", &tokens);
         }
         fields.text("id", id.as_str());
@@ -229,6 +240,22 @@ mod tests {
             ),
             r#"{"a":1,"_timestamp":"then","_allow_access_control":["user:a","user:b"],"id":"x"}"#
         );
+    }
+
+    #[test]
+    fn a_large_document_takes_no_more_memory_than_its_fields() {
+        let assembler = Assembler::new(&Settings::default(), "2026-01-01T00:00:00+00:00".into());
+        let text = Body::new().put("a", &"x".repeat(1 << 20)).unwrap();
+        let mut text = text.into_open_text();
+        text.shrink_to_fit();
+        let access = Access::tokens((0..1000).map(|number| format!("user:{number}")));
+        let stamp = Stamp::None;
+        let operation = assembler.document("x".into(), text, &stamp, &access, None);
+        let Action::Index(source) = operation.action else {
+            panic!("not an index operation");
+        };
+        let (length, room) = (source.open_text().len(), source.room());
+        assert!(room < length + 1000, "{room} for {length}");
     }
 
     #[test]

@@ -167,6 +167,11 @@ impl Source {
         self.pieces()[0]
     }
 
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.open_text.capacity()
+    }
+
     pub(crate) fn with_open_text(self, open_text: Vec<u8>) -> Self {
         Self::new(open_text, self.attachment)
     }
