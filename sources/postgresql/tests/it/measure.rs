@@ -27,7 +27,9 @@ async fn measure() {
             let session = configured.open().await;
             let unit = units(&*session).await.remove(0);
             let (start, cpu) = (Instant::now(), cpu_ticks());
-            let (count, bytes) = Followed::begin(&session, &unit, None).count().await;
+            let (count, bytes) = Followed::with_room(&session, &unit, None, 1024)
+                .count()
+                .await;
             assert_eq!(count, ROWS);
             let micros_per_row = (cpu_ticks() - cpu) as f64 * 10_000.0 / ROWS as f64;
             report.push_str(&format!(

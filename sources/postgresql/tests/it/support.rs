@@ -182,8 +182,18 @@ impl Drop for Followed {
 impl Followed {
     /// Begins a walk with little room, so that it does not run ahead.
     pub(crate) fn begin(session: &Arc<dyn Session>, unit: &Unit, from: Option<Cursor>) -> Self {
+        Self::with_room(session, unit, from, 1)
+    }
+
+    /// Begins a walk that may run so many items ahead.
+    pub(crate) fn with_room(
+        session: &Arc<dyn Session>,
+        unit: &Unit,
+        from: Option<Cursor>,
+        room: usize,
+    ) -> Self {
         let budget = Arc::new(Budget::new(64 << 20, 1));
-        let (out, items) = mpsc::channel(1);
+        let (out, items) = mpsc::channel(room);
         let (session, unit) = (Arc::clone(session), unit.clone());
         let walk = tokio::spawn(async move {
             let emitter = Emitter::new(Some(&unit), &budget, &out);
