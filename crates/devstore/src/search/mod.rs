@@ -321,7 +321,8 @@ fn rank(
                 let is_before = after
                     .as_ref()
                     .is_some_and(|after| compare_keys(&keys, after) != Ordering::Greater);
-                if !is_before && !(in_scan_order && ranked.len() >= wanted) {
+                let is_over = in_scan_order && ranked.len() >= wanted;
+                if !is_before && !is_over {
                     ranked.push(Ranked {
                         keys,
                         score,
