@@ -60,7 +60,7 @@ async fn files_become_documents_and_follow_their_changes(engine: Arc<Engine>) ->
     assert_eq!(notes["id"], id.as_str());
     assert_eq!(
         (&notes["size"], &notes["_timestamp"]),
-        (&json!(29), &notes["last_modified_time"])
+        (&json!(28), &notes["last_modified_time"])
     );
     assert_eq!(notes.get("_attachment"), None, "the pipeline takes it away");
     assert!(by_name(&documents, "/über.md").is_some());

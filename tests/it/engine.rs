@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tributary_devstore::{Store, StoreConfig};
-use tributary_protocol::{Connector, JobType, NewConnector, SyncJob, TriggerMethod, indices};
+use tributary_protocol::{
+    Connector, JobType, SyncJob, TriggerMethod, connector::NewConnector, indices,
+};
 use tributary_testkit::servers::{EngineChoice, engines_from_environment, shared};
 
 const PASSWORD: &str = "pa$$word: {with} 'quotes'";

@@ -198,7 +198,9 @@ async fn behind_proxy(
 async fn an_index_that_is_away_for_a_while_fails_nothing(engine: Arc<Engine>) -> Result<()> {
     let folder = small_folder()?;
     let (proxy, mut ready) = behind_proxy(&engine, &folder).await?;
-    let slow = Rule::new("slow", Fault::Delay(Duration::from_secs(2))).path_contains("/_bulk");
+    let slow = Rule::new("slow", Fault::Forward)
+        .path_contains("/_bulk")
+        .delay(Duration::from_secs(2));
     proxy.set_rules([slow]);
     let job = begun(&ready).await?;
     proxy.refuse().await?;
