@@ -352,6 +352,33 @@ impl Client {
         })
     }
 
+    /// The largest body that every node takes (`http.max_content_length`), if we may know.
+    ///
+    /// A server that answers 413 and closes while the body is still on its way often loses its own
+    /// answer: the connection is reset, and the reset overtakes what was said.
+    pub(crate) async fn body_limit(&self) -> Option<u64> {
+        #[derive(Deserialize)]
+        struct Nodes {
+            nodes: BTreeMap<String, Node>,
+        }
+        #[derive(Deserialize)]
+        struct Node {
+            http: Option<Http>,
+        }
+        #[derive(Deserialize)]
+        struct Http {
+            max_content_length_in_bytes: u64,
+        }
+        let what = "ask for the largest body";
+        let request = Request::get(path(&["_nodes", "http"]), what);
+        let reply = self.send_once(&request).await.ok()?;
+        let Nodes { nodes } = self.json(&reply, what).ok()?;
+        nodes
+            .into_values()
+            .filter_map(|node| Some(node.http?.max_content_length_in_bytes))
+            .min()
+    }
+
     /// Reads a JSON answer.
     pub(crate) fn json<T: DeserializeOwned>(
         &self,

@@ -70,6 +70,12 @@ pub(crate) async fn send(
     client.read(response, what, LARGEST_ANSWER).await
 }
 
+/// The bytes of the whole body, not compressed.
+pub(crate) fn length(operations: &[Operation]) -> u64 {
+    let pieces = Pieces::new(operations, false);
+    pieces.map(|piece| piece.len() as u64).sum()
+}
+
 /// Feeds the body until the answer comes; an early answer ends the feeding.
 async fn race(
     request: impl Future<Output = reqwest::Result<Response>>,

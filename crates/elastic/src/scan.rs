@@ -31,6 +31,8 @@ pub(crate) struct IdScan {
     running: FuturesUnordered<BoxFuture<'static, Result<Step, TargetError>>>,
     waiting: Range<usize>,
     failed: bool,
+    /// Nothing is left to be freed.
+    closed: bool,
 }
 
 /// What all slices need.
@@ -97,6 +99,7 @@ impl IdScan {
             running,
             waiting: 1..slices,
             failed: false,
+            closed: false,
         })
     }
 
@@ -127,6 +130,9 @@ impl Scan for IdScan {
                 });
             }
             let Some(step) = self.running.next().await else {
+                if !std::mem::replace(&mut self.closed, true) {
+                    close(&self.shared, None).await;
+                }
                 return Ok(None);
             };
             let step = match step {
@@ -151,7 +157,9 @@ impl Scan for IdScan {
 
 impl Drop for IdScan {
     fn drop(&mut self) {
-        close_in_background(&self.shared, None);
+        if !self.closed {
+            close_in_background(&self.shared, None);
+        }
     }
 }
 
@@ -213,6 +221,7 @@ impl Shared {
             {
                 shared.page = window.max(1);
             } else {
+                close_in_background(&Arc::new(shared), None);
                 return Err(error.into());
             }
         }
@@ -339,26 +348,25 @@ fn close_in_background(shared: &Arc<Shared>, scroll: Option<String>) {
         return;
     };
     let shared = Arc::clone(shared);
-    runtime.spawn(async move {
-        let closed = match (&shared.way, scroll) {
-            (Way::PointInTime { id, is_opensearch }, _) => {
-                close_point_in_time(&shared.client, id, *is_opensearch).await
-            }
-            (Way::Scroll, Some(id)) => {
-                let request = Request::delete(path(&["_search", "scroll"]), "end a scroll");
-                let body = json!({"scroll_id": [id]});
-                shared
-                    .client
-                    .send_once(&request.json(&body))
-                    .await
-                    .map(|_| ())
-            }
-            (Way::Scroll, None) => Ok(()),
-        };
-        if let Err(error) = closed {
-            tracing::debug!(%error, "the server frees the listing of ids later");
+    runtime.spawn(async move { close(&shared, scroll).await });
+}
+
+async fn close(shared: &Shared, scroll: Option<String>) {
+    let closed = match (&shared.way, scroll) {
+        (Way::PointInTime { id, is_opensearch }, _) => {
+            close_point_in_time(&shared.client, id, *is_opensearch).await
         }
-    });
+        (Way::Scroll, Some(id)) => {
+            let request = Request::delete(path(&["_search", "scroll"]), "end a scroll");
+            let body = json!({"scroll_id": [id]});
+            let request = request.json(&body);
+            shared.client.send_once(&request).await.map(|_| ())
+        }
+        (Way::Scroll, None) => Ok(()),
+    };
+    if let Err(error) = closed {
+        tracing::debug!(%error, "the server frees the listing of ids later");
+    }
 }
 
 async fn close_point_in_time(

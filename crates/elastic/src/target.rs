@@ -350,7 +350,20 @@ impl Target for ElasticTarget {
         } else {
             self.bulk_path.clone()
         };
-        let reply = bulk::send(&self.client, &at, operations, &what).await?;
+        let reply = match bulk::send(&self.client, &at, operations, &what).await {
+            Ok(reply) => reply,
+            Err(error) if error.is(RequestErrorKind::Interrupted) => {
+                return Err(match self.client.body_limit().await {
+                    Some(limit) if bulk::length(operations) > limit => self.error(
+                        TargetErrorKind::TooLarge,
+                        &what,
+                        &format!("the request is larger than the {limit} bytes the server accepts"),
+                    ),
+                    _ => error.into(),
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
         let verdicts = bulk::read(&reply.body, operations, self.client.signed_by())
             .map_err(|why| self.error(TargetErrorKind::Unavailable, &what, &why))?;
         match verdicts.refused {

@@ -39,7 +39,7 @@ async fn tells_a_request_that_is_too_large() {
                 .map(|n| index(&n.to_string(), &json!({"t": "x".repeat(size)})))
                 .collect();
             // Each time: a connection that was cut by the server must not be mistaken for a fault.
-            for _ in 0..5 {
+            for _ in 0..20 {
                 let error = target.bulk(&operations).await.unwrap_err();
                 assert_eq!(
                     error.kind,

@@ -38,6 +38,7 @@ async fn lists_every_id_with_its_version_over_several_shards() {
         assert!(target.bulk(&[delete]).await.unwrap()[0].is_done());
         written.sort();
         assert!(scanned(&target).await == written);
+        nothing_is_held(engine).await;
         // A listing that nobody finishes frees what it holds.
         let mut scan = target.scan().await.unwrap();
         assert!(scan.next().await.unwrap().is_some());
@@ -48,14 +49,12 @@ async fn lists_every_id_with_its_version_over_several_shards() {
 
 /// The server learns of it in the background.
 async fn nothing_is_held(engine: &SearchEngine) {
-    for _ in 0..1000 {
-        let path = "/_nodes/stats/indices/search";
-        let stats = engine.expect("GET", path, None).await.unwrap();
-        let nodes = stats["nodes"].as_object().unwrap();
-        if nodes
-            .values()
-            .all(|node| node["indices"]["search"]["open_contexts"] == 0)
-        {
+    for _ in 0..2000 {
+        let stats = engine
+            .expect("GET", "/scan-shards/_stats/search", None)
+            .await
+            .unwrap();
+        if stats["_all"]["total"]["search"]["open_contexts"] == 0 {
             return;
         }
     }
