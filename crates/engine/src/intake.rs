@@ -5,11 +5,11 @@ use crate::{
     books::{Books, Halt},
     clock::Clock,
     content::{self, Fetched, Wanted},
+    entry::{Entry, Purpose},
     job::Job,
     monitor::Mark,
     roll::{Fate, IdHash},
     run::Run,
-    sender::{Entry, Purpose},
 };
 use std::sync::Arc;
 use tributary_sdk::{

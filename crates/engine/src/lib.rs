@@ -10,6 +10,7 @@ mod books;
 mod claims;
 pub mod clock;
 mod content;
+mod entry;
 mod intake;
 pub mod job;
 mod log;

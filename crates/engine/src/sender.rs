@@ -4,11 +4,11 @@
 use crate::{
     books::{Books, Halt},
     clock::Clock,
+    entry::{Batch, Entry, Purpose, done, drop_attachment, item_text, refused, stripped},
     job::Settings,
     monitor::Mark,
-    policy::{self, ITEM_ATTEMPTS, ItemConsequence, RequestConsequence},
+    policy::{self, ItemConsequence, RequestConsequence},
     roll::{Fate, IdHash},
-    strip::strip_field,
     target::{Action, Answer, Operation, Target, TargetError, TargetErrorKind},
 };
 use std::{
@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::task::JoinSet;
-use tributary_sdk::{DocId, emitter::Permit};
+use tributary_sdk::DocId;
 
 /// A batch is sent at the latest this long after its first document came.
 const BATCH_AGE: Duration = Duration::from_secs(1);
@@ -28,80 +28,6 @@ const AUTOMATIC_BYTES: usize = 1 << 20;
 const AUTOMATIC_ENTRIES: usize = 10_000;
 const AUTOMATIC_CONCURRENCY: usize = 10;
 const FIRST_CONCURRENCY: usize = 4;
-/// The bytes of an action line, about.
-const ACTION_OVERHEAD: usize = 64;
-
-/// What an operation is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    Document,
-    Access,
-    Deletion,
-}
-
-/// An operation on its way.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) hash: IdHash,
-    pub(crate) operation: Operation,
-    pub(crate) purpose: Purpose,
-    /// Held until the answer.
-    pub(crate) permits: [Option<Permit>; 2],
-    attempts: u32,
-    failing_since: Option<Duration>,
-    is_stripped: bool,
-    /// A request with it broke off, so it may have been carried out without our knowing.
-    is_resent: bool,
-}
-
-impl Entry {
-    pub(crate) fn new(
-        hash: IdHash,
-        operation: Operation,
-        purpose: Purpose,
-        permits: [Option<Permit>; 2],
-    ) -> Self {
-        Self {
-            hash,
-            operation,
-            purpose,
-            permits,
-            attempts: 0,
-            failing_since: None,
-            is_stripped: false,
-            is_resent: false,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        let text = match &self.operation.action {
-            Action::Index(source) | Action::Update(source) => source.len(),
-            Action::Delete(_) => 0,
-        };
-        text + self.operation.id.as_str().len() + ACTION_OVERHEAD
-    }
-
-    /// Whether it is to be sent again after a failure.
-    fn has_patience(
-        &mut self,
-        consequence: ItemConsequence,
-        now: Duration,
-        patience: Duration,
-    ) -> bool {
-        let since = *self.failing_since.get_or_insert(now);
-        let may_wait = consequence == ItemConsequence::Wait && now.saturating_sub(since) < patience;
-        self.attempts < ITEM_ATTEMPTS || may_wait
-    }
-
-    /// NDJSON lines (`bulk.chunk_size` counts those, service sheet §2).
-    fn lines(&self) -> usize {
-        match self.operation.action {
-            Action::Delete(_) => 1,
-            Action::Index(_) | Action::Update(_) => 2,
-        }
-    }
-}
-
 /// Something that waits for an id to be free; `F` is work to be done before there is an entry.
 #[derive(Debug)]
 pub(crate) enum Pending<F> {
@@ -115,25 +41,6 @@ struct Slot<F> {
     batch: u64,
     index: usize,
     newer: Vec<Pending<F>>,
-}
-
-#[derive(Default)]
-struct Batch {
-    number: u64,
-    entries: Vec<Entry>,
-    bytes: usize,
-    lines: usize,
-}
-
-impl Batch {
-    fn of(number: u64, entries: Vec<Entry>) -> Self {
-        Self {
-            number,
-            bytes: entries.iter().map(Entry::bytes).sum(),
-            lines: entries.iter().map(Entry::lines).sum(),
-            entries,
-        }
-    }
 }
 
 /// A request that came back.
@@ -608,68 +515,6 @@ fn placeholder() -> Operation {
     Operation {
         id: DocId::from(""),
         action: Action::Index(crate::target::Source::default()),
-    }
-}
-
-fn done(entry: &Entry, answer: &Answer, books: &mut Books) -> Result<(), Halt> {
-    match &entry.operation.action {
-        Action::Index(source) => {
-            books.counters.without_field += u64::from(entry.is_stripped);
-            books.written(entry.hash, source.len(), answer.status == 201)
-        }
-        Action::Update(source) => books.written(entry.hash, source.len(), false),
-        Action::Delete(_) => {
-            books.counters.deleted += 1;
-            Ok(())
-        }
-    }
-}
-
-fn refused(entry: &Entry, reason: String, mark: Mark, books: &mut Books) -> Result<(), Halt> {
-    if entry.purpose == Purpose::Deletion {
-        let reason = format!("could not be deleted: {reason}");
-        books.odd(&entry.operation.id, "index", reason);
-        books.counters.kept += 1;
-        return Ok(());
-    }
-    books.refused(entry.hash, &entry.operation.id, reason, mark)
-}
-
-/// Takes out the field that the answer names, once.
-fn stripped(entry: &mut Entry, answer: &Answer, books: &mut Books) -> bool {
-    let field = answer.error.as_ref().and_then(|error| error.field.as_ref());
-    let (Some(field), false, Action::Index(source)) =
-        (field, entry.is_stripped, &mut entry.operation.action)
-    else {
-        return false;
-    };
-    if !strip_field(source, field) {
-        return false;
-    }
-    entry.is_stripped = true;
-    let reason = format!("indexed without the field {field}: {}", item_text(answer));
-    books.odd(&entry.operation.id, "index", reason);
-    true
-}
-
-fn drop_attachment(entry: &mut Entry) -> bool {
-    match &mut entry.operation.action {
-        Action::Index(source) if source.has_attachment() => {
-            *source = mem::take(source).without_attachment();
-            entry.permits[1] = None;
-            true
-        }
-        _ => false,
-    }
-}
-
-fn item_text(answer: &Answer) -> String {
-    match &answer.error {
-        Some(error) => format!(
-            "{} (status {}, {})",
-            error.reason, answer.status, error.kind
-        ),
-        None => format!("status {}", answer.status),
     }
 }
 

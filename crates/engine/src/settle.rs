@@ -6,12 +6,12 @@
 
 use crate::{
     books::{Books, Halt},
+    entry::{Entry, Purpose},
     job::{Counters, Job},
     log::LogWriter,
     policy::{Consequence, consequence},
     roll::{ClosedRoll, Partition},
     run::{Run, Tick, patiently},
-    sender::{Entry, Purpose},
     target::{Action, Operation, Scanned, TargetError},
 };
 use std::{io, sync::Arc};

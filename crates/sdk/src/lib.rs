@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod config;
+mod content_sink;
 pub mod contract;
 pub mod document;
 pub mod emitter;
