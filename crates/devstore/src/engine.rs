@@ -61,9 +61,17 @@ impl Engine {
         self.folder.join("search").join(&index.uuid)
     }
 
-    /// The full-text index of an index, opened when first asked for.
+    /// The full-text index of an index, opened when first asked for. That of a deleted index is not made again.
     pub(crate) fn full_text(&self, index: &Index) -> Result<Arc<FullText>> {
         let mut texts = lock(&self.texts);
+        let known = self
+            .storage
+            .catalogue()
+            .get(&index.name)
+            .map(|known| known.uuid.clone());
+        if known.as_ref() != Some(&index.uuid) {
+            return Err(Problem::missing_index(&index.name));
+        }
         if let Some(text) = texts.get(&index.uuid) {
             return Ok(text.clone());
         }

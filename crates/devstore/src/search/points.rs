@@ -33,7 +33,7 @@ impl Part {
     /// A view for one search. It brings the full-text index up to date if the query can make use of it.
     pub(crate) fn for_query(engine: &Engine, index: &Arc<Index>, query: &Query) -> Result<Part> {
         let (mut view, mut searcher) = (engine.storage.view(index)?, None);
-        if index.has_full_text() {
+        if index.has_full_text() && !matches!(query, Query::All) {
             let text = engine.full_text(index)?;
             if text.narrow(query).query.is_some() {
                 let (newer, fresh) = text.view(engine, index)?;
@@ -64,7 +64,8 @@ impl Part {
             let source = serde_json::from_str(row.source)?;
             Ok((sure || query.matches(row.id, &source)).then_some(source))
         };
-        if self.index.has_full_text() {
+        let sure = matches!(query, Query::All);
+        if self.index.has_full_text() && !sure {
             let text = engine.full_text(&self.index)?;
             let narrowed = text.narrow(query);
             if narrowed.query.is_some() {
@@ -91,7 +92,6 @@ impl Part {
                 return Ok(());
             }
         }
-        let sure = matches!(query, Query::All);
         self.view.scan(from, |row| {
             let seq_no = row.seq_no;
             look(row, sure)?.map_or(Ok(true), |source| visit(seq_no, 1.0, &source))

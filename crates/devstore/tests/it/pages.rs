@@ -206,3 +206,39 @@ async fn the_number_of_points_is_limited() {
         .refused(429, "POST", "/m/_pit?keep_alive=1m", Value::Null)
         .await;
 }
+
+#[tokio::test]
+async fn a_point_outlives_its_index_but_not_its_words() {
+    let server = numbers(20).await;
+    let id = open(&server).await;
+    assert_eq!(
+        server
+            .found("m", json!({"match": {"text": "all"}}))
+            .await
+            .len(),
+        20
+    );
+    server.ok("DELETE", "/m", Value::Null).await;
+    let hits = read(
+        &server,
+        json!({"pit": {"id": id}, "size": 7, "sort": ["_shard_doc"]}),
+    )
+    .await;
+    assert_eq!(hits.len(), 20);
+    let words = json!({"pit": {"id": id}, "query": {"match": {"text": "all"}}});
+    server.refused(404, "POST", "/_search", words).await;
+}
+
+#[tokio::test]
+async fn a_scan_of_a_point_can_go_backwards() {
+    let server = numbers(30).await;
+    let id = open(&server).await;
+    let body =
+        json!({"pit": {"id": id}, "size": 8, "sort": [{"_shard_doc": "desc"}], "_source": false});
+    let hits = read(&server, body).await;
+    assert_eq!(hits.len(), 30);
+    assert_eq!(
+        (&hits[0]["_id"], &hits[29]["_id"]),
+        (&json!("00029"), &json!("00000"))
+    );
+}
