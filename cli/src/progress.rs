@@ -14,6 +14,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The line, on standard error.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
+    is_hidden: bool,
     last: RefCell<String>,
     said: Cell<Option<Instant>>,
 }
@@ -32,6 +33,17 @@ impl Progress {
         });
         Self {
             bar,
+            is_hidden: false,
+            last: RefCell::default(),
+            said: Cell::new(None),
+        }
+    }
+
+    /// A line that nobody sees; notes are.
+    pub(crate) fn hidden() -> Self {
+        Self {
+            bar: None,
+            is_hidden: true,
             last: RefCell::default(),
             said: Cell::new(None),
         }
@@ -43,7 +55,7 @@ impl Progress {
             return bar.set_message(line.to_owned());
         }
         let is_early = self.said.get().is_some_and(|said| said.elapsed() < PAUSE);
-        if is_early || *self.last.borrow() == line {
+        if self.is_hidden || is_early || *self.last.borrow() == line {
             return;
         }
         self.said.set(Some(Instant::now()));

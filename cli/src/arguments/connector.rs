@@ -27,7 +27,7 @@ Examples:
   tributary source show postgresql
   tributary source show postgresql -o json
 
-With `-o json` it is the `configuration` of a new connector, as the protocol has it.
+With `-o json` it has the `configuration` of a new connector, as the protocol has it.
 Key of config.yml that matters: sources.<service type>, for options beside these fields.")]
     Show {
         /// The service type, such as `postgresql`

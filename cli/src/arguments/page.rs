@@ -8,22 +8,32 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/using/command-l
 const BEGIN: &str =
     "<!-- The help texts are written by a test of the program; change them there. -->\n";
 
-/// The help of a command and of all below it, in order.
-fn help(command: &mut Command, path: &str, text: &mut String) {
-    let rendered = command
-        .clone()
+/// The help of a command and of all below it, in order. Options that a command shares with all below
+/// it (`shown`) are shown once, where they begin to hold.
+fn help(command: &Command, path: &str, shown: &[String], text: &mut String) {
+    let shared = |command: &Command| -> Vec<String> {
+        let options = command
+            .get_arguments()
+            .filter(|option| option.is_global_set());
+        options.map(|option| option.get_id().to_string()).collect()
+    };
+    let hidden = command.clone().mut_args(|option| {
+        let is_shown = shown.contains(&option.get_id().to_string());
+        option.hide(is_shown)
+    });
+    let rendered = hidden
         .bin_name(path)
         .term_width(100)
-        .render_long_help()
+        .render_help()
         .to_string();
     let lines: Vec<_> = rendered.lines().map(str::trim_end).collect();
     text.push_str(&format!(
         "\n### `{path}`\n\n```text\n{}\n```\n",
         lines.join("\n").trim_end()
     ));
-    for below in command.get_subcommands_mut() {
-        let path = format!("{path} {}", below.get_name());
-        help(below, &path, text);
+    let shown = shared(command);
+    for below in command.get_subcommands() {
+        help(below, &format!("{path} {}", below.get_name()), &shown, text);
     }
 }
 
@@ -37,7 +47,7 @@ fn the_page_shows_the_help_of_the_program() {
     ] {
         command.build();
         let name = command.get_name().to_owned();
-        help(&mut command, &name, &mut expected);
+        help(&command, &name, &[], &mut expected);
     }
     let page = std::fs::read_to_string(PAGE).unwrap();
     let (written, shown) = page.split_once(BEGIN).unwrap();

@@ -6,6 +6,7 @@ use crate::{
     connection::Server,
     failure::Result,
     output::{OutputFormat, complain, facts, say, say_json, table},
+    progress::Progress,
 };
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -117,7 +118,7 @@ async fn start(server: &Server, arguments: &StartJob, output: OutputFormat) -> R
     if output == OutputFormat::Text {
         say(&format!("started the sync job {id}"));
     }
-    let job = wait::follow(&server.records, &id, None).await?;
+    let job = wait::follow(&server.records, &id, None, Progress::new()).await?;
     match output {
         OutputFormat::Text => say(&wait::summary(&job)),
         OutputFormat::Json => say_json(&shown::job(&job)),

@@ -34,8 +34,8 @@ pub(crate) async fn follow(
     records: &dyn Records,
     id: &str,
     live: Option<Live<'_>>,
+    progress: Progress,
 ) -> Result<SyncJob> {
-    let progress = Progress::new();
     let begun = Instant::now();
     let mut answered = Instant::now();
     let mut is_told = false;
@@ -99,7 +99,7 @@ async fn line(job: &SyncJob, live: Option<Live<'_>>, counted: &mut Counted) -> S
         return format!("syncing: {count} documents in the index");
     }
     match job.status {
-        JobStatus::Pending => "waiting for a service".to_owned(),
+        JobStatus::Pending => "waiting for a service to take the job".to_owned(),
         JobStatus::Suspended => "suspended; goes on when a service starts".to_owned(),
         status => format!(
             "{status}: {} indexed, {} deleted",

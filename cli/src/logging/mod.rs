@@ -94,6 +94,10 @@ impl Logging {
         let coloured = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
         let layer = layer(self, coloured, io::stderr);
         let _ = tracing_subscriber::registry().with(layer).try_init();
+        // In the form of all other lines, so that whoever reads them by program can.
+        std::panic::set_hook(Box::new(|panic| {
+            tracing::error!("mistake in the program: {panic}")
+        }));
     }
 }
 

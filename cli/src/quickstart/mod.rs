@@ -10,6 +10,7 @@ use crate::{
     connection,
     failure::{Exit, Failure, Result},
     output::{complain, say},
+    progress::Progress,
     runtime, signals,
 };
 use anyhow::Context;
@@ -151,7 +152,7 @@ fn unexpected(ended: Result<Result<(), ServiceError>, tokio::task::JoinError>) -
 impl AtWork<'_> {
     async fn syncs(&self, folder: &Path, once: bool) -> Result<()> {
         say(&format!("folder: {}", folder.display()));
-        let job = self.sync().await?;
+        let job = self.sync(Progress::new()).await?;
         report(&job)?;
         say(&self.first_words(&job).await);
         if once {
@@ -165,13 +166,13 @@ impl AtWork<'_> {
         self.go_on(job.total_document_count).await
     }
 
-    async fn sync(&self) -> Result<SyncJob> {
+    async fn sync(&self, progress: Progress) -> Result<SyncJob> {
         let id = connector::job(&self.records).await?;
         let live = Live {
             client: &self.client,
             index: connector::INDEX,
         };
-        follow(&self.records, &id, Some(live)).await
+        follow(&self.records, &id, Some(live), progress).await
     }
 
     /// How many documents there are, and a search that finds some.
@@ -194,7 +195,7 @@ impl AtWork<'_> {
         let mut trouble = String::new();
         loop {
             tokio::time::sleep(PAUSE).await;
-            let job = match self.sync().await {
+            let job = match self.sync(Progress::hidden()).await {
                 Ok(job) => job,
                 Err(failure) => {
                     complain(&failure.to_string());

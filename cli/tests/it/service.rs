@@ -40,8 +40,12 @@ async fn metrics_and_health_are_served() {
         .ended()
         .await
         .with_code(0);
-    let metrics = asked(&format!("{address}/metrics")).await.unwrap().1;
-    assert!(metrics.contains("tributary_jobs_ended_total"), "{metrics}");
+    // The service counts a job once its record says that it has ended.
+    until("the job in the metrics", || async {
+        let (_, metrics) = asked(&format!("{address}/metrics")).await?;
+        metrics.contains("tributary_jobs_ended_total").then_some(())
+    })
+    .await;
     service.signal("INT").await;
     assert_eq!(service.ended().await.0, Some(0));
 }
