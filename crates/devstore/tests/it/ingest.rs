@@ -1,5 +1,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, start};
@@ -175,4 +176,20 @@ async fn the_pipeline_runs_where_elasticsearch_runs_it() {
         server.raw("GET", "/_ingest/pipeline/absent", "").await,
         (404, json!({}))
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #[test]
+    fn any_markup_becomes_text_without_its_scripts(pieces in proptest::collection::vec("(<|</|<!--|-->|<!\\[CDATA\\[|\\]\\]>|&#?x?[0-9a-f]{0,8};?|&[a-z]{0,8};?|<(p|b|script|STYLE)[ a-z=\"'>]{0,9}|>|[é京 a-z\"'=]{0,4})", 1..200)) {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let server = start().await;
+            for chunk in pieces.chunks(12) {
+                let markup = format!("<p>kept</p><script>hidden</script>{}", chunk.concat());
+                let stored = ingest(&server, file(markup.as_bytes())).await;
+                let body = stored["body"].as_str().unwrap();
+                assert!(body.starts_with("kept") && !body.contains("hidden"), "{markup}: {stored}");
+            }
+        });
+    }
 }
