@@ -10,6 +10,9 @@ use tributary_testkit::{
     servers::shared,
 };
 
+/// A folder that is there.
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+
 async fn run_with(config: &str) -> crate::program::Ended {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.yml"), config).unwrap();
@@ -220,7 +223,7 @@ async fn a_port_in_use() {
         "quickstart --folder . --data-dir {}/data --port {port}",
         folder.path().display()
     );
-    let ended = Program::in_folder(Path::new("src"), &arguments)
+    let ended = Program::in_folder(Path::new(SOURCES), &arguments)
         .ended()
         .await;
     ended
@@ -243,7 +246,7 @@ async fn a_store_that_another_process_uses() {
         "quickstart --folder . --data-dir {} --port 0",
         place.display()
     );
-    let ended = Program::in_folder(Path::new("src"), &arguments)
+    let ended = Program::in_folder(Path::new(SOURCES), &arguments)
         .ended()
         .await;
     ended
