@@ -100,7 +100,7 @@ impl Engine {
         if self.has_extraction() {
             processors.splice(0..0, [
                 json!({"attachment": {"field": "_attachment", "target_field": "_extracted_attachment", "ignore_missing": true, "if": "ctx._extract_binary_content == true"}}),
-                json!({"set": {"field": "body", "copy_from": "_extracted_attachment.content", "ignore_empty_value": true}}),
+                json!({"script": {"if": "ctx._extracted_attachment?.content != null", "source": "ctx.body = ctx._extracted_attachment.content"}}),
             ]);
         }
         processors.push(json!({"remove": {"ignore_missing": true, "field": ["_attachment", "_extracted_attachment",
@@ -250,7 +250,10 @@ impl Engine {
 
     /// Changes a connector as Kibana does: parts of its document.
     pub(crate) async fn change_connector(&self, id: &str, change: Value) -> Result<()> {
-        let path = format!("{}/_update/{id}?refresh=true", indices::CONNECTORS_INDEX);
+        let path = format!(
+            "{}/_update/{id}?refresh=true&retry_on_conflict=10",
+            indices::CONNECTORS_INDEX
+        );
         self.call("POST", &path, Some(json!({"doc": change})))
             .await?;
         Ok(())
@@ -304,7 +307,10 @@ impl Engine {
             return Ok(());
         }
         let change = json!({"status": "canceling", "cancelation_requested_at": chrono::Utc::now().to_rfc3339()});
-        let path = format!("{}/_update/{id}?refresh=true", indices::SYNC_JOBS_INDEX);
+        let path = format!(
+            "{}/_update/{id}?refresh=true&retry_on_conflict=10",
+            indices::SYNC_JOBS_INDEX
+        );
         self.call("POST", &path, Some(json!({"doc": change})))
             .await?;
         Ok(())

@@ -217,12 +217,21 @@ impl Ready {
         self.until_ended(&job).await
     }
 
+    /// Waits for the end of a job, in its own record and then in that of its connector.
     pub(crate) async fn until_ended(&self, job: &str) -> Result<Value> {
         let look = || self.engine.job(job);
         let is_over = |job: &Value| {
             ["completed", "error", "canceled"].contains(&job["status"].as_str().unwrap_or(""))
         };
-        until("the end of the job", &self.service, look, is_over).await
+        let ended = until("the end of the job", &self.service, look, is_over).await?;
+        let look = || self.engine.connector(&self.connector);
+        let is_free = |record: &Value| {
+            ["last_sync_status", "last_access_control_sync_status"]
+                .iter()
+                .all(|name| record[*name] != "in_progress")
+        };
+        until("the end of the sync", &self.service, look, is_free).await?;
+        Ok(ended)
     }
 
     /// As [`Ready::sync`], and it must be a good one.
