@@ -78,7 +78,7 @@ async fn files_become_documents_and_follow_their_changes(engine: Arc<Engine>) ->
     );
     if engine.has_extraction() {
         assert_eq!(notes["body"], "The harbour keeps a narwhal");
-        assert_eq!(engine.search(&ready.index, "narwhal").await?, [id.clone()]);
+        assert_eq!(engine.search(&ready.index, "narwhal").await?, [id.as_str()]);
         assert_eq!(engine.search(&ready.index, "Boxkämpfer").await?.len(), 1);
     }
 

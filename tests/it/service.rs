@@ -42,9 +42,9 @@ pub(crate) async fn binary() -> Result<&'static Path> {
         let artifacts = text
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let found = artifacts
-            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .last();
+        let mut executables =
+            artifacts.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+        let found = executables.next_back();
         found.context("the binary could not be built")
     });
     Ok(path.await?)
@@ -148,7 +148,7 @@ where
         if let Ok(record) = &last
             && is_it(record)
         {
-            return Ok(last?);
+            return last;
         }
         if begin.elapsed() > LIMIT {
             bail!(
