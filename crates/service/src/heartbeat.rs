@@ -11,22 +11,35 @@ pub(crate) async fn run(context: &Context) {
     let service = &context.config.service;
     let interval = service.idling.min(service.heartbeat);
     let mut greeted = HashSet::new();
+    let mut missed = HashSet::new();
     loop {
         context.status.turn(NAME, interval);
-        turn(context, &mut greeted).await;
+        turn(context, &mut greeted, &mut missed).await;
         if !context.pause(interval).await {
             return context.status.ended(NAME);
         }
     }
 }
 
-/// `greeted` are those that this process has sent a heartbeat for: the first is always sent.
-async fn turn(context: &Context, greeted: &mut HashSet<String>) {
+/// `greeted` are those that this process has sent a heartbeat for: the first is always sent. `missed`
+/// are those that config.yml names and nobody has made: said once.
+async fn turn(context: &Context, greeted: &mut HashSet<String>, missed: &mut HashSet<String>) {
     let mut errors = TurnErrors::of(&context.trouble, NAME);
     let connectors = match context.connectors().await {
         Ok(connectors) => connectors,
         Err(error) => return errors.records("list connectors", &error),
     };
+    for named in &context.config.connectors {
+        let id = &named.connector_id;
+        let is_there = connectors
+            .iter()
+            .any(|connector| connector.record.id == *id);
+        if is_there {
+            missed.remove(id);
+        } else if missed.insert(id.clone()) {
+            tracing::warn!("there is no connector '{id}', which config.yml names; waiting for it");
+        }
+    }
     let interval = context.config.service.heartbeat;
     for connector in connectors {
         let connector = connector.record;

@@ -89,13 +89,14 @@ impl<'a> TurnErrors<'a> {
     /// Logs an error of a call on the records and counts it, if it is to count.
     pub(crate) fn records(&mut self, doing: &str, error: &RecordsError) {
         match error.kind {
-            // Somebody else was faster, or the record is gone: the next turn sees what is there.
-            RecordsErrorKind::Conflict | RecordsErrorKind::NotFound => {
+            // Somebody else was faster: the next turn sees what is there.
+            RecordsErrorKind::Conflict => {
                 tracing::debug!(doing, %error, "a record changed in between");
             }
             // Said, and counted, when contact was lost.
             RecordsErrorKind::Unavailable => tracing::debug!(doing, %error, "no answer"),
-            RecordsErrorKind::Unauthorised
+            RecordsErrorKind::NotFound
+            | RecordsErrorKind::Unauthorised
             | RecordsErrorKind::Forbidden
             | RecordsErrorKind::Rejected => self.other(doing, error),
         }

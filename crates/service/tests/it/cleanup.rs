@@ -103,7 +103,8 @@ async fn our_own_running_jobs_are_never_cleaned_up() {
     );
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(3000)).await;
-    assert_eq!(world.records.read_job("j").status, JobStatus::InProgress);
+    let job = world.records.read_job("j");
+    assert_eq!((job.status, job.error), (JobStatus::InProgress, None));
     behaviour.open.send_replace(true);
     world.until_job("j", JobStatus::Completed).await;
     running.end().await.unwrap();

@@ -66,8 +66,12 @@ async fn a_minute_away_at_any_call_changes_nothing_in_the_end() {
             let case = format!("outage at call {number}, carried out: {carried_out}");
             let world = world();
             world.records.outage_at(number, MINUTE, carried_out);
+            let begin = tokio::time::Instant::now();
             let running = world.start();
             until_all_is_done(&world, &running).await;
+            // Soon after the outage, and not only when cleanup looks.
+            let took = begin.elapsed();
+            assert!(took < MINUTE * 3, "{case}: {took:?}");
             tokio::time::sleep(Duration::from_secs(100)).await;
             check(&world, &case);
             assert!(running.status.why_not_ready().is_empty(), "{case}");
