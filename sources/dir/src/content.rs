@@ -83,3 +83,46 @@ pub(crate) fn file_error(path: &Path, error: io::Error) -> Error {
         .with("file", shown(path))
         .caused_by(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::Entries,
+        fake::{FakeFiles, plan},
+    };
+    use std::path::PathBuf;
+
+    /// A file becomes a pipe between the look and the opening.
+    struct Swapped(FakeFiles);
+
+    impl FileSystem for Swapped {
+        fn list(&self, folder: &Path) -> io::Result<Entries> {
+            self.0.list(folder)
+        }
+        fn about_link(&self, path: &Path) -> io::Result<Facts> {
+            self.0.about_link(path)
+        }
+        fn about(&self, path: &Path) -> io::Result<Facts> {
+            self.0.about(path)
+        }
+        fn real_path(&self, path: &Path) -> io::Result<PathBuf> {
+            self.0.real_path(path)
+        }
+        fn open(&self, path: &Path) -> io::Result<(Facts, Reader)> {
+            let mut facts = self.about(path)?;
+            facts.kind = Kind::Other;
+            Ok((facts, Box::new(b"not of a file".as_slice())))
+        }
+    }
+
+    #[test]
+    fn what_was_opened_is_looked_at_once_more() {
+        let files = Swapped(FakeFiles::new(["a"]));
+        let plan = plan(&files, "*");
+        match first_piece(&files, &plan, Path::new("/r/a"), 100) {
+            Ok(piece) => panic!("{} bytes", piece.bytes.len()),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound),
+        }
+    }
+}

@@ -72,6 +72,15 @@ fn large() -> Tree {
     tree
 }
 
+/// 2,500 files in one folder.
+fn flat() -> Tree {
+    let tree = Tree::new([]);
+    for file in 0..2500 {
+        std::fs::File::create(tree.path(file.to_string())).unwrap();
+    }
+    tree
+}
+
 #[tokio::test]
 async fn a_walk_that_begins_at_a_checkpoint_emits_the_rest() {
     let tree = large();
@@ -147,8 +156,9 @@ async fn a_walk_ends_at_the_stop_signal() {
 /// tree, whatever takes its place.
 #[tokio::test]
 async fn a_directory_that_vanishes_fails_the_walk() {
-    for replaced in [false, true] {
-        let tree = large();
+    // In folders it is noticed by the next listing; in one flat folder, already listed, at the end.
+    for (is_flat, replaced) in [(false, false), (false, true), (true, false), (true, true)] {
+        let tree = if is_flat { flat() } else { large() };
         let session = tree.open("**/*").await;
         let mut walk = begin(&session, None);
         assert!(walk.next().await.is_some());
