@@ -4,7 +4,7 @@ use crate::world::*;
 use serde_json::json;
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 use tributary_engine::{TargetErrorKind, Verdict};
@@ -441,4 +441,83 @@ async fn what_somebody_else_deleted_while_the_index_was_busy_is_not_counted_as_o
     }
     target.remove("old");
     assert_eq!(running.await.unwrap().counters().deleted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_access_waits_for_the_document_whose_file_is_being_read() {
+    let mut script = Script::of(vec![vec![
+        Step::Document(doc("x").with_file("x.txt", Some(5))),
+        Step::Access("x", Access::tokens(["user:1"])),
+        Step::Sleep(3000),
+    ]]);
+    script.files = HashMap::from([("x.txt", b"hello".to_vec())]);
+    // The file is being read for a while.
+    script.file_errors = HashMap::from([("x.txt", vec![ErrorKind::Timeout])]);
+    let ran = World::new(script, MemoryTarget::default()).run().await;
+    let source = ran.target.source("x").unwrap();
+    assert_eq!(source["_attachment"], "aGVsbG8=");
+    assert_eq!(source["_allow_access_control"], json!(["user:1"]));
+    assert_eq!(ran.target.writes("x"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_is_counted_each_time() {
+    let calls = AtomicUsize::new(0);
+    let target = MemoryTarget::scripted(move |_, call| match call {
+        Call::Bulk(_) if calls.fetch_add(1, Ordering::SeqCst) < 3 => {
+            Some(Fault::Items(vec![("b".into(), 429, BUSY)]))
+        }
+        _ => None,
+    });
+    let ran = World::new(Script::docs(&["a", "b", "c"]), target)
+        .run()
+        .await;
+    assert_eq!((ran.counters().retried, ran.counters().requests), (3, 4));
+    assert_eq!((ran.counters().indexed, ran.counters().failed), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_room_gets_it_at_once() {
+    let begin = tokio::time::Instant::now();
+    let steps = names(40)
+        .into_iter()
+        .map(|id| Step::Upsert(id, json!({"v": "x".repeat(500)})));
+    let script = Script::of(vec![steps.collect()]);
+    let world = World::new(script, MemoryTarget::default());
+    let ran = world
+        .settings(|settings| settings.document_pool = 1000)
+        .run()
+        .await;
+    assert_eq!(ran.counters().indexed, 40);
+    // A batch that is not asked for waits for a second.
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_access_counts_as_emitted_though_the_index_lacks_the_document() {
+    let steps = vec![Step::Access("missing", Access::tokens(["user:1"]))];
+    let ran = World::new(Script::of(vec![steps]), MemoryTarget::default())
+        .run()
+        .await;
+    let counters = ran.counters();
+    assert_eq!((counters.extracted, counters.duplicates), (1, 0));
+    assert_eq!((counters.indexed, counters.failed), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_cursor_where_there_was_none_is_a_gap() {
+    let steps = vec![
+        Step::Upsert("a", json!({})),
+        Step::Fail(ErrorKind::DeadCursor),
+    ];
+    let ran = World::new(Script::of(vec![steps]), filled(&["old"]))
+        .run()
+        .await;
+    assert!(matches!(ran.outcome.verdict, Verdict::Failed(_)));
+    assert_eq!(ran.target.ids(), ["a", "old"]);
+    assert_eq!(ran.script.most_walking.load(Ordering::SeqCst), 1);
 }
