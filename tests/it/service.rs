@@ -18,36 +18,29 @@ use tokio::{
 /// How long anything may take before a test gives up. Nothing waits this long when all is well.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The binary; built once if it is not there or old.
+/// The binary, as `cargo test --workspace` built it beside this test; where only this test was built,
+/// it is built now if it is missing. Asking cargo in every case would build all dependencies again,
+/// with the features that the binary alone wants.
 pub(crate) async fn binary() -> Result<&'static Path> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let path = BINARY.get_or_try_init(|| async {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args([
-                "build",
-                "-q",
-                "-p",
-                "tributary",
-                "--bin",
-                "tributary",
-                "--message-format=json",
-            ])
-            .current_dir(root)
-            .stderr(Stdio::inherit())
-            .output()
-            .await?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let artifacts = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut executables =
-            artifacts.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-        let found = executables.next_back();
-        found.context("the binary could not be built")
+        let this = std::env::current_exe()?;
+        let folder = this.ancestors().nth(2).context("a test has a folder")?;
+        let path = folder.join("tributary");
+        if !path.exists() {
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let status = Command::new(cargo)
+                .args(["build", "-q", "-p", "tributary", "--bin", "tributary"])
+                .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+                .status()
+                .await?;
+            if !status.success() || !path.exists() {
+                bail!("the binary could not be built");
+            }
+        }
+        Ok(path)
     });
-    Ok(path.await?)
+    path.await.map(PathBuf::as_path)
 }
 
 /// A running `tributary run`; killed on drop.
