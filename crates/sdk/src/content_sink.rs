@@ -143,12 +143,15 @@ mod tests {
                 sink.write(part).unwrap();
             }
             assert!(sink.write(b"x").is_err(), "more than announced");
+            drop(sink);
             let mut sink = ContentSink::reserve(&budget, Some(256), 300).await.unwrap();
             for part in bytes.chunks(piece) {
                 sink.write(part).unwrap();
             }
-            let (text, _permit) = sink.finish();
+            let (text, permit) = sink.finish();
+            assert_eq!(budget.content.free(), 1000 - text.len());
             assert_eq!(String::from_utf8(text).unwrap(), expected);
+            drop(permit);
         }
         let empty = ContentSink::reserve(&budget, Some(0), 300).await.unwrap();
         assert_eq!(empty.finish().0, b"");

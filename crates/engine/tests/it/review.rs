@@ -521,3 +521,41 @@ async fn a_dead_cursor_where_there_was_none_is_a_gap() {
     assert_eq!(ran.target.ids(), ["a", "old"]);
     assert_eq!(ran.script.most_walking.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn patience_begins_anew_after_each_outage() {
+    let begin = tokio::time::Instant::now();
+    let target = MemoryTarget::scripted(move |_, call| {
+        let minute = begin.elapsed().as_secs() / 60;
+        let is_away = (0..10).contains(&minute) || (20..30).contains(&minute);
+        (matches!(call, Call::Bulk(_)) && is_away)
+            .then_some(Fault::Refused(TargetErrorKind::Unavailable))
+    });
+    let steps = vec![
+        Step::Upsert("a", json!({})),
+        Step::Sleep(21 * 60_000),
+        Step::Upsert("b", json!({})),
+    ];
+    let ran = World::new(Script::of(vec![steps]), target).run().await;
+    assert_eq!(ran.outcome.verdict, Verdict::Completed);
+    assert_eq!(ran.target.ids(), ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_access_that_met_another_change_is_tried_again() {
+    let is_first = AtomicBool::new(true);
+    let target = MemoryTarget::scripted(move |_, call| match call {
+        Call::Bulk(_) if is_first.swap(false, Ordering::SeqCst) => Some(Fault::Items(vec![(
+            "x".into(),
+            409,
+            "version_conflict_engine_exception",
+        )])),
+        _ => None,
+    });
+    target.put("x", json!({"v": 1}));
+    let steps = vec![Step::Access("x", Access::tokens(["user:1"]))];
+    let ran = World::new(Script::of(vec![steps]), target).run().await;
+    let source = ran.target.source("x").unwrap();
+    assert_eq!(source["_allow_access_control"], json!(["user:1"]));
+    assert_eq!((ran.counters().retried, ran.counters().failed), (1, 0));
+}
