@@ -77,6 +77,9 @@ async fn children_are_walked_too_and_each_once() {
     let ran = World::new(script, MemoryTarget::default()).run().await;
     assert_eq!(ran.target.ids(), ["one", "root", "two"]);
     assert_eq!(ran.target.writes("one"), 1);
+    let mut walks = ran.script.walks.lock().unwrap().clone();
+    walks.sort_unstable();
+    assert_eq!(walks, [0, 1, 2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -519,7 +519,7 @@ async fn a_dead_cursor_where_there_was_none_is_a_gap() {
         .await;
     assert!(matches!(ran.outcome.verdict, Verdict::Failed(_)));
     assert_eq!(ran.target.ids(), ["a", "old"]);
-    assert_eq!(ran.script.most_walking.load(Ordering::SeqCst), 1);
+    assert_eq!(*ran.script.walks.lock().unwrap(), [0]);
 }
 
 #[tokio::test(start_paused = true)]

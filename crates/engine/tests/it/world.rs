@@ -103,6 +103,8 @@ pub(crate) struct Script {
     pub(crate) confirm_error: Option<ErrorKind>,
     pub(crate) open_error: Option<ErrorKind>,
     pub(crate) confirmed: Mutex<Vec<String>>,
+    /// The units that were walked, in order.
+    pub(crate) walks: Mutex<Vec<usize>>,
     pub(crate) walking: AtomicUsize,
     pub(crate) most_walking: AtomicUsize,
     pub(crate) reads: Mutex<HashMap<String, usize>>,
@@ -186,6 +188,7 @@ impl Session for Scripted {
         let walking = script.walking.fetch_add(1, Ordering::SeqCst) + 1;
         script.most_walking.fetch_max(walking, Ordering::SeqCst);
         let number: usize = unit.args()?;
+        script.walks.lock().unwrap().push(number);
         for step in &script.units[number] {
             match step {
                 Step::Upsert(id, body) => {
