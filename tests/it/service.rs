@@ -5,7 +5,6 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
