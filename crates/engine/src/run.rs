@@ -30,7 +30,10 @@ use tributary_sdk::{
 };
 
 /// Items taken from the walks in one go.
-const ITEMS_AT_ONCE: usize = 128;
+const ITEMS_AT_ONCE: usize = 1024;
+/// Between two looks at a walk that is not far ahead, so that a fast one wakes the run once for many
+/// documents and not for each.
+const LINGER: Duration = Duration::from_millis(1);
 /// How often the run looks at what is due. Everything that waits, waits in multiples of this.
 const TICK: Duration = Duration::from_millis(100);
 /// How often the progress is told (service sheet §4).
@@ -183,6 +186,7 @@ impl Run {
             .spawn(announce(session, self.kind, UnitSink::new(announcer)));
         let mut tick = Tick::new(job);
         let mut taken = Vec::with_capacity(ITEMS_AT_ONCE);
+        let mut lingering = None;
         loop {
             while self.walking < parallel
                 && let Some(key) = self.queue.pop_front()
@@ -218,12 +222,14 @@ impl Run {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     ended.map_err(|error| broken("a walk", error))?;
                 }
-                count = items.recv_many(&mut taken, ITEMS_AT_ONCE) => {
+                count = items.recv_many(&mut taken, ITEMS_AT_ONCE), if lingering.is_none() => {
                     debug_assert!(count > 0, "this function holds a sender");
                     for (origin, item) in taken.drain(..) {
                         self.take(origin, item, job, books)?;
                     }
+                    lingering = (count < ITEMS_AT_ONCE / 2).then(|| job.clock.sleep(LINGER));
                 }
+                () = over(&mut lingering) => lingering = None,
                 () = budget.starved(), if self.sender.can_relieve() => self.sender.flush(),
                 () = tick.next() => {
                     progress.send_replace(books.counters.clone());
@@ -362,6 +368,14 @@ impl<'a> Tick<'a> {
     pub(crate) async fn next(&mut self) {
         self.sleep.as_mut().await;
         self.sleep = self.job.clock.sleep(TICK);
+    }
+}
+
+/// Waits for the end of a wait; for ever if there is none.
+async fn over(wait: &mut Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>>) {
+    match wait {
+        Some(wait) => wait.as_mut().await,
+        None => std::future::pending().await,
     }
 }
 

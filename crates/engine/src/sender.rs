@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::task::JoinSet;
-use tributary_sdk::DocId;
+use tributary_sdk::{DocId, emitter::Permit};
 
 /// A batch is sent at the latest this long after its first document came.
 const BATCH_AGE: Duration = Duration::from_secs(1);
@@ -293,6 +293,8 @@ impl<F> Sender<F> {
         let now = self.clock.now();
         let mut again = Vec::new();
         let mut is_busy = false;
+        // Given back in one step: who waits for bytes is woken once, not for each document.
+        let mut freed: [Option<Permit>; 2] = [None, None];
         for (mut entry, answer) in entries.into_iter().zip(answers) {
             match policy::item_consequence(&answer) {
                 ItemConsequence::Done => done(&entry, &answer, books)?,
@@ -329,7 +331,15 @@ impl<F> Sender<F> {
                 ItemConsequence::EndsJob => return Err(Halt::Failed(item_text(&answer))),
             }
             self.release(entry.hash);
+            for (freed, permit) in freed.iter_mut().zip(entry.permits) {
+                match (freed.as_mut(), permit) {
+                    (Some(freed), Some(permit)) => freed.merge(permit),
+                    (None, permit) => *freed = permit,
+                    (Some(_), None) => {}
+                }
+            }
         }
+        drop(freed);
         if is_busy {
             self.slow_down();
         }

@@ -114,6 +114,13 @@ impl Permit {
         let surplus = self.0.num_permits().saturating_sub(bytes.max(1));
         drop(self.0.split(surplus));
     }
+
+    /// Takes in another permit of the same pool, so that both are given back in one step.
+    pub fn merge(&mut self, other: Permit) {
+        if Arc::ptr_eq(self.0.semaphore(), other.0.semaphore()) {
+            self.0.merge(other.0);
+        }
+    }
 }
 
 /// Counts somebody as waiting, also when its future is dropped half-way.
