@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod allocator;
 mod arguments;
 mod commands;
 mod connection;
@@ -24,10 +25,8 @@ mod sources;
 use arguments::Program;
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::return_memory_soon();
     // Before anything that may open a connection. Fails only if it was done already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let outcome = match Program::from_environment() {

@@ -95,6 +95,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// An empty batch with room for so many entries.
+    pub(crate) fn with_capacity(entries: usize) -> Self {
+        Self {
+            entries: Vec::with_capacity(entries),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn of(number: u64, entries: Vec<Entry>) -> Self {
         Self {
             number,

@@ -112,16 +112,17 @@ impl Roll {
         self.recent.len() >= self.limit
     }
 
-    /// Moves what is in memory to the scratch files.
+    /// Moves what is in memory to the scratch files, one partition after the other.
     pub(crate) async fn spill(&mut self) -> io::Result<()> {
-        let mut partitions: Vec<Vec<u8>> = vec![Vec::new(); PARTITIONS];
-        for row in &self.recent {
-            partitions[IdHash(*row).partition()].extend_from_slice(&row.to_le_bytes());
-        }
-        for (partition, rows) in partitions.into_iter().enumerate() {
-            if !rows.is_empty() {
-                self.files.append(&roll_name(partition), rows).await?;
-            }
+        self.recent.sort_unstable();
+        let partition = |row: &u128| IdHash(*row).partition();
+        for rows in self
+            .recent
+            .chunk_by(|one, next| partition(one) == partition(next))
+        {
+            let name = roll_name(rows.first().map_or(0, partition));
+            let bytes = rows.iter().flat_map(|row| row.to_le_bytes()).collect();
+            self.files.append(&name, bytes).await?;
         }
         self.recent.clear();
         self.is_spilled = true;

@@ -1,15 +1,15 @@
 //! Batches and bulk requests. One id is never in flight twice: a newer version of it waits for the
 //! answer, or takes the place of the older one where that has not been sent yet.
 
+mod answers;
+
 use crate::{
     books::{Books, Halt},
     clock::Clock,
-    entry::{Batch, Entry, Purpose, done, drop_attachment, item_text, refused, stripped},
+    entry::{Batch, Entry, Purpose},
     job::Settings,
-    monitor::Mark,
-    policy::{self, ItemConsequence, RequestConsequence},
-    roll::{Fate, IdHash},
-    target::{Action, Answer, Operation, Target, TargetError, TargetErrorKind},
+    roll::IdHash,
+    target::{Action, Answer, Operation, Target, TargetError},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,15 +19,17 @@ use std::{
     time::Duration,
 };
 use tokio::task::JoinSet;
-use tributary_sdk::{DocId, emitter::Permit};
+use tributary_sdk::DocId;
 
 /// A batch is sent at the latest this long after its first document came.
 const BATCH_AGE: Duration = Duration::from_secs(1);
-/// Automatic sizes: bytes and entries of a batch, requests at once.
+/// Automatic sizes: bytes and entries of a batch, requests at once. An index that cannot cope with so many
+/// says so (429) and gets half of them.
 const AUTOMATIC_BYTES: usize = 1 << 20;
+const MOST_AUTOMATIC_BYTES: usize = 4 << 20;
 const AUTOMATIC_ENTRIES: usize = 10_000;
 const AUTOMATIC_CONCURRENCY: usize = 10;
-const FIRST_CONCURRENCY: usize = 4;
+
 /// Something that waits for an id to be free; `F` is work to be done before there is an entry.
 #[derive(Debug)]
 pub(crate) enum Pending<F> {
@@ -54,7 +56,8 @@ pub(crate) struct Sender<F> {
     clock: Arc<dyn Clock>,
     chunk_lines: usize,
     chunk_bytes: usize,
-    is_chunk_automatic: bool,
+    /// How far an automatic size may grow.
+    most_chunk_bytes: usize,
     concurrency: usize,
     max_concurrency: usize,
     is_concurrency_automatic: bool,
@@ -82,17 +85,18 @@ impl<F> Sender<F> {
             .unwrap_or(AUTOMATIC_CONCURRENCY)
             .max(1);
         // A batch must be able to fill up while the pool still has room for the others.
-        let share = (settings.document_pool / 4).max(1);
+        let share = (settings.document_pool / 4).max(64 << 10);
+        let (chunk_bytes, most_chunk_bytes) = match settings.chunk_bytes {
+            Some(bytes) => (bytes, 0),
+            None => (AUTOMATIC_BYTES, share.min(MOST_AUTOMATIC_BYTES)),
+        };
         Self {
             target,
             clock,
             chunk_lines: settings.chunk_entries.unwrap_or(AUTOMATIC_ENTRIES).max(2),
-            chunk_bytes: settings
-                .chunk_bytes
-                .unwrap_or(AUTOMATIC_BYTES)
-                .clamp(1, share.max(64 << 10)),
-            is_chunk_automatic: settings.chunk_bytes.is_none(),
-            concurrency: settings.max_concurrency.unwrap_or(FIRST_CONCURRENCY).max(1),
+            chunk_bytes: chunk_bytes.clamp(1, share),
+            most_chunk_bytes,
+            concurrency: max_concurrency,
             max_concurrency,
             is_concurrency_automatic: settings.max_concurrency.is_none(),
             patience: settings.patience,
@@ -206,7 +210,9 @@ impl<F> Sender<F> {
     /// Closes the open batch.
     pub(crate) fn flush(&mut self) {
         if !self.open.entries.is_empty() {
-            self.ready.push_back(mem::take(&mut self.open));
+            // Batches are alike, so the next one need not grow step by step.
+            let next = Batch::with_capacity(self.open.entries.len());
+            self.ready.push_back(mem::replace(&mut self.open, next));
         }
     }
 
@@ -251,8 +257,9 @@ impl<F> Sender<F> {
             self.requests.spawn(async move {
                 let mut batch = batch;
                 let mut operations = Vec::with_capacity(batch.entries.len());
+                let nothing = placeholder();
                 for entry in &mut batch.entries {
-                    operations.push(mem::replace(&mut entry.operation, placeholder()));
+                    operations.push(mem::replace(&mut entry.operation, nothing.clone()));
                 }
                 let result = target.bulk(&operations).await;
                 for (entry, operation) in batch.entries.iter_mut().zip(operations) {
@@ -260,186 +267,6 @@ impl<F> Sender<F> {
                 }
                 Returned { batch, result }
             });
-        }
-    }
-
-    /// Takes the answer of a request.
-    pub(crate) fn take(&mut self, returned: Returned, books: &mut Books) -> Result<(), Halt> {
-        match returned.result {
-            Ok(answers) if answers.len() == returned.batch.entries.len() => {
-                self.failures = 0;
-                self.failing_since = None;
-                self.paused_until = Duration::ZERO;
-                if self.is_concurrency_automatic && !self.ready.is_empty() {
-                    self.concurrency = (self.concurrency + 1).min(self.max_concurrency);
-                }
-                self.take_answers(returned.batch.entries, answers, books)
-            }
-            Ok(answers) => Err(Halt::Failed(format!(
-                "the index answered {} of {} operations of a bulk request",
-                answers.len(),
-                returned.batch.entries.len()
-            ))),
-            Err(error) => self.take_failure(returned.batch, error, books),
-        }
-    }
-
-    fn take_answers(
-        &mut self,
-        entries: Vec<Entry>,
-        answers: Vec<Answer>,
-        books: &mut Books,
-    ) -> Result<(), Halt> {
-        let now = self.clock.now();
-        let mut again = Vec::new();
-        let mut is_busy = false;
-        // Given back in one step: who waits for bytes is woken once, not for each document.
-        let mut freed: [Option<Permit>; 2] = [None, None];
-        for (mut entry, answer) in entries.into_iter().zip(answers) {
-            match policy::item_consequence(&answer) {
-                ItemConsequence::Done => done(&entry, &answer, books)?,
-                ItemConsequence::Absent => match entry.purpose {
-                    // Otherwise somebody else deleted it.
-                    Purpose::Deletion => books.counters.deleted += u64::from(entry.is_resent),
-                    Purpose::Access => books.seen(entry.hash, Fate::Seen),
-                    Purpose::Document => refused(&entry, item_text(&answer), Mark::Refused, books)?,
-                },
-                ItemConsequence::Conflict if entry.purpose == Purpose::Deletion => {
-                    books.counters.bounced += 1;
-                }
-                consequence @ (ItemConsequence::Again
-                | ItemConsequence::Wait
-                | ItemConsequence::Conflict)
-                    if entry.has_patience(consequence, now, self.patience) =>
-                {
-                    is_busy |= answer.status == 429;
-                    entry.attempts += 1;
-                    books.counters.retried += 1;
-                    again.push(entry);
-                    continue;
-                }
-                ItemConsequence::Again | ItemConsequence::Wait | ItemConsequence::Conflict => {
-                    refused(&entry, item_text(&answer), Mark::Lost, books)?;
-                }
-                ItemConsequence::Refused => match stripped(&mut entry, &answer, books) {
-                    true => {
-                        again.push(entry);
-                        continue;
-                    }
-                    false => refused(&entry, item_text(&answer), Mark::Refused, books)?,
-                },
-                ItemConsequence::EndsJob => return Err(Halt::Failed(item_text(&answer))),
-            }
-            self.release(entry.hash);
-            for (freed, permit) in freed.iter_mut().zip(entry.permits) {
-                match (freed.as_mut(), permit) {
-                    (Some(freed), Some(permit)) => freed.merge(permit),
-                    (None, permit) => *freed = permit,
-                    (Some(_), None) => {}
-                }
-            }
-        }
-        drop(freed);
-        if is_busy {
-            self.slow_down();
-        }
-        self.send_again(again);
-        Ok(())
-    }
-
-    /// Entries to be sent again, later the more often they failed; at once if only a field was taken
-    /// out.
-    fn send_again(&mut self, entries: Vec<Entry>) {
-        let now = self.clock.now();
-        let entries = self.drop_superseded(entries);
-        let (again, at_once): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| entry.attempts > 0);
-        if !at_once.is_empty() {
-            self.enqueue_front(at_once);
-        }
-        if let Some(most) = again.iter().map(|entry| entry.attempts).max() {
-            let batch = Batch::of(self.next_number(), again);
-            self.place(&batch);
-            self.waiting.push((now + policy::pause(most, None), batch));
-        }
-    }
-
-    fn take_failure(
-        &mut self,
-        mut batch: Batch,
-        error: TargetError,
-        books: &mut Books,
-    ) -> Result<(), Halt> {
-        match policy::request_consequence(error.kind) {
-            RequestConsequence::EndsJob => Err(Halt::Failed(error.message)),
-            RequestConsequence::Again => {
-                let now = self.clock.now();
-                let since = *self.failing_since.get_or_insert(now);
-                if now.saturating_sub(since) > self.patience {
-                    return Err(Halt::Failed(format!(
-                        "the index could not be written to for {} seconds: {}",
-                        (now - since).as_secs(),
-                        error.message
-                    )));
-                }
-                // Requests that were under way together fail together: that is one failure.
-                if now >= self.paused_until {
-                    self.failures += 1;
-                    self.slow_down();
-                }
-                let asked = match error.kind {
-                    TargetErrorKind::Busy { retry_after } => retry_after,
-                    _ => None,
-                };
-                let pause = now + policy::pause(self.failures, asked);
-                self.paused_until = self.paused_until.max(pause);
-                books.counters.retried += batch.entries.len() as u64;
-                tracing::warn!(error = %error, attempt = self.failures, "a bulk request failed and will be sent again");
-                if error.kind == TargetErrorKind::Unavailable {
-                    for entry in &mut batch.entries {
-                        entry.is_resent = true;
-                    }
-                }
-                self.ready.push_front(batch);
-                Ok(())
-            }
-            RequestConsequence::Split => {
-                if error.kind == TargetErrorKind::TooLarge && self.is_chunk_automatic {
-                    self.chunk_bytes = (batch.bytes / 2).clamp(64 << 10, self.chunk_bytes);
-                }
-                self.split(batch, &error, books)
-            }
-        }
-    }
-
-    fn split(&mut self, batch: Batch, error: &TargetError, books: &mut Books) -> Result<(), Halt> {
-        let mut entries = batch.entries;
-        if entries.len() > 1 {
-            let second = entries.split_off(entries.len() / 2);
-            self.enqueue_front(second);
-            self.enqueue_front(entries);
-            return Ok(());
-        }
-        for mut entry in entries {
-            if error.kind == TargetErrorKind::TooLarge && drop_attachment(&mut entry) {
-                books.counters.without_content += 1;
-                let reason = format!(
-                    "indexed without the content of its file, because the server takes no request that large: {}",
-                    error.message
-                );
-                books.odd(&entry.operation.id, "content", reason);
-                self.enqueue_front(vec![entry]);
-                continue;
-            }
-            refused(&entry, error.message.clone(), Mark::Refused, books)?;
-            self.release(entry.hash);
-        }
-        Ok(())
-    }
-
-    fn slow_down(&mut self) {
-        if self.is_concurrency_automatic {
-            self.concurrency = (self.concurrency / 2).max(1);
         }
     }
 

@@ -83,7 +83,8 @@ impl Documents {
             scratch,
             ..
         } = self;
-        let mut body = Body::with_capacity(self.last_size + self.last_size / 8 + 64);
+        let room = self.last_size + self.id.len() + Body::ENGINE_FIELDS;
+        let mut body = Body::with_capacity(room + room / 16);
         body.put_with(&names.database, |value| value.text(&common.database));
         match common.tables.as_slice() {
             [table] if !common.is_rule => body.put_with(&names.table, |value| value.text(table)),

@@ -63,7 +63,8 @@ impl<'a> Encoder<'a> {
         };
         let update = matches!(operation.action, Action::Update(_));
         if update {
-            self.left.push(b",\"doc_as_upsert\":true}");
+            // Never as an upsert: a change of a few fields is no document.
+            self.left.push(b"}");
         }
         for piece in source.pieces().into_iter().rev() {
             if !piece.is_empty() {
@@ -130,7 +131,7 @@ mod tests {
             whole(&operations),
             "{\"index\":{\"_id\":\"a\\\"1\\n\"}}\n{\"t\": 1}\n\
              {\"update\":{\"_id\":\"é\"}}\n\
-             {\"doc\":{\"t\":1,\"_attachment\":\"QQ==\"},\"doc_as_upsert\":true}\n\
+             {\"doc\":{\"t\":1,\"_attachment\":\"QQ==\"}}\n\
              {\"delete\":{\"_id\":\"c\",\"if_seq_no\":7,\"if_primary_term\":2}}\n\
              {\"index\":{\"_id\":\"d\"}}\n{}\n"
         );

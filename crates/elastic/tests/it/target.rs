@@ -20,10 +20,7 @@ async fn writes_changes_and_deletes_by_version() {
         let answers = target
             .bulk(&[
                 index("a", &json!({"n": 1, "t": "x"})),
-                Operation {
-                    id: "b".into(),
-                    action: Action::Update(source(&json!({"n": 2}))),
-                },
+                index("b", &json!({"n": 2})),
                 index("odd \"id\"\n/é", &json!({})),
             ])
             .await
@@ -66,6 +63,29 @@ async fn writes_changes_and_deletes_by_version() {
         assert!(answers[0].is_done());
         assert_eq!(target.count().await.unwrap(), 2);
         assert!(target.bulk(&[]).await.unwrap().is_empty());
+    }
+}
+
+/// DESIGN §3: who may read a document changes alone; where there is no document, none may appear.
+#[tokio::test]
+async fn a_change_of_fields_makes_no_document() {
+    for engine in engines().await {
+        let target = target(engine, "target-changes").await;
+        target.bulk(&[index("a", &json!({"n": 1}))]).await.unwrap();
+        let change = |id: &str| Operation {
+            id: id.into(),
+            action: Action::Update(source(&json!({"t": "x"}))),
+        };
+        let answers = target.bulk(&[change("a"), change("b")]).await.unwrap();
+        assert!(answers[0].is_done());
+        assert_eq!(answers[1].status, 404);
+        let ids = ["a", "b"].map(DocId::from);
+        let stored = target.stored(&ids).await.unwrap();
+        assert_eq!(
+            stored[0].as_ref().unwrap().source.get(),
+            r#"{"n":1,"t":"x"}"#
+        );
+        assert!(stored[1].is_none());
     }
 }
 

@@ -9,8 +9,7 @@ pub(super) fn settings(config: &Config, job: &SyncJob, brake: Brake) -> Settings
     let monitor = &bulk.error_monitor;
     let default = Settings::default();
     Settings {
-        // The reference counts a document twice on its way, as it is queued and as it is sent.
-        document_pool: bytes(bulk.queue_max_mem_size / 2).max(1 << 20),
+        document_pool: bytes(bulk.queue_max_mem_size).max(1 << 20),
         chunk_entries: bulk.chunk_size,
         chunk_bytes: bulk.chunk_max_mem_size.map(bytes),
         max_concurrency: bulk.max_concurrency,
