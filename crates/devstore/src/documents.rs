@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::Engine;
+use crate::engine::random_name;
 use crate::errors::{Problem, Result, refuse};
-use crate::http::{Call, Params, Reply};
+use crate::http::{Call, Reply};
 use crate::indices::{resolve, target};
 use crate::pipeline;
 use crate::schema;
-use crate::select::Selection;
+use crate::select::{Selection, many, plain_text};
 use crate::storage::{Batch, Document, Index};
 
 /// Longest id in bytes. One longer id fails a whole bulk request, as in Elasticsearch.
@@ -32,7 +32,7 @@ pub(crate) struct Operation {
     pub(crate) id: Option<String>,
     /// Sequence number and primary term that the document must have.
     pub(crate) expected: (Option<u64>, Option<u64>),
-    pub(crate) pipeline: Option<String>,
+    pub(crate) pipeline: String,
 }
 
 impl Operation {
@@ -52,33 +52,32 @@ impl Operation {
             (_, (Some(_), None) | (None, Some(_))) => {
                 "[if_seq_no] and [if_primary_term] belong together".to_owned()
             }
-            _ if length == 0 => refuse!(
-                "illegal_argument_exception",
-                "if _id is specified it must not be empty"
-            ),
+            _ if length == 0 => {
+                refuse!(
+                    "illegal_argument_exception",
+                    "if _id is specified it must not be empty"
+                )
+            }
             _ => return Ok(()),
         };
         Err(Problem::validation(wrong))
     }
 
     fn check_expectation(&self, index: &Index, id: &str, former: Option<&Document>) -> Result<()> {
-        let (number, term) = (
-            self.expected.0.unwrap_or_default(),
-            self.expected.1.unwrap_or(1),
-        );
-        let reason = match former {
-            None if self.expected.0.is_some() => {
+        let reason = match (self.expected, former) {
+            ((Some(number), term), _)
+                if former.map(|former| (former.seq_no, 1)) != Some((number, term.unwrap_or(1))) =>
+            {
+                let found = match former {
+                    Some(former) => format!("current document has seqNo [{}]", former.seq_no),
+                    None => "but no document was found".to_owned(),
+                };
                 format!(
-                    "required seqNo [{number}], primary term [{term}]. but no document was found"
+                    "required seqNo [{number}], primary term [{}]. {found}",
+                    term.unwrap_or(1)
                 )
             }
-            Some(former) if self.expected.0.is_some() && (former.seq_no != number || term != 1) => {
-                format!(
-                    "required seqNo [{number}], primary term [{term}]. current document has seqNo [{}] and primary term [1]",
-                    former.seq_no
-                )
-            }
-            Some(former) if self.action == Action::Create => {
+            (_, Some(former)) if self.action == Action::Create => {
                 format!(
                     "document already exists (current version [{}])",
                     former.version
@@ -87,11 +86,8 @@ impl Operation {
             _ => return Ok(()),
         };
         let reason = format!("[{id}]: version conflict, {reason}");
-        let problem =
-            Problem::new(409, "version_conflict_engine_exception", reason).with("shard", "0");
-        Err(problem
-            .with("index_uuid", index.uuid.as_str())
-            .with("index", index.name.as_str()))
+        let problem = Problem::new(409, "version_conflict_engine_exception", reason);
+        Err(problem.with("index", index.name.as_str()))
     }
 }
 
@@ -99,90 +95,64 @@ impl Operation {
 pub(crate) struct Outcome {
     index: String,
     id: String,
-    seq_no: u64,
-    version: u64,
+    /// Sequence number and version of the document.
+    numbers: (u64, u64),
     result: &'static str,
 }
 
 impl Outcome {
-    fn new(
-        index: &Index,
-        id: &str,
-        (seq_no, version): (u64, u64),
-        result: &'static str,
-    ) -> Outcome {
+    fn new(index: &Index, id: &str, numbers: (u64, u64), result: &'static str) -> Outcome {
+        let (index, id) = (index.name.clone(), id.to_owned());
         Outcome {
-            index: index.name.clone(),
-            id: id.to_owned(),
-            seq_no,
-            version,
+            index,
+            id,
+            numbers,
             result,
         }
     }
 
-    pub(crate) fn status(&self) -> u16 {
-        match self.result {
+    pub(crate) fn reply(&self, call: &Call) -> Reply {
+        let (copies, (seq_no, version)) = (u8::from(self.result != "noop"), self.numbers);
+        let mut body = json!({
+            "_index": self.index, "_id": self.id, "_version": version, "result": self.result,
+            "_shards": {"total": copies, "successful": copies, "failed": 0}, "_seq_no": seq_no, "_primary_term": 1,
+        });
+        // Every write is visible to searches, so the answer may say it wherever it was asked for.
+        if !matches!(call.param("refresh"), "" | "false") {
+            body["forced_refresh"] = json!(true);
+        }
+        let status = match self.result {
             "created" => 201,
             "not_found" => 404,
             _ => 200,
-        }
-    }
-
-    pub(crate) fn body(&self, params: &Params) -> Value {
-        let copies = u8::from(self.result != "noop");
-        let mut body = json!({
-            "_index": self.index, "_id": self.id, "_version": self.version, "result": self.result,
-            "_shards": {"total": copies, "successful": copies, "failed": 0}, "_seq_no": self.seq_no, "_primary_term": 1,
-        });
-        if params.refreshes() {
-            body["forced_refresh"] = json!(true);
-        }
-        body
+        };
+        (status, body)
     }
 }
 
 /// Parses a source; a source that is not a JSON object is the client's mistake.
 fn parse_source(id: &str, source: &str) -> Result<Map<String, Value>> {
     serde_json::from_str(source).map_err(|error| {
-        let reason = format!(
-            "[{}:{}] failed to parse document with id '{id}': {error}",
-            error.line(),
-            error.column()
-        );
+        let reason = format!("[1:1] failed to parse document with id '{id}': {error}");
         Problem::new(400, "document_parsing_exception", reason)
     })
 }
 
 /// Carries out one operation inside a transaction. After an `Err` no document has changed.
-pub(crate) fn apply(
-    engine: &Engine,
-    batch: &mut Batch,
-    operation: &Operation,
-    body: &str,
-) -> Result<Outcome> {
+pub(crate) fn apply(batch: &mut Batch, operation: &Operation, body: &str) -> Result<Outcome> {
     operation.check()?;
-    let index = target(
-        engine,
-        batch,
-        &operation.index,
-        operation.action != Action::Delete,
-    )?;
+    let index = target(batch, &operation.index, operation.action != Action::Delete)?;
     let (id, former) = match &operation.id {
         Some(id) => (id.clone(), batch.get(&index, id)?),
-        None => (engine.random_name()?, None),
+        None => (random_name()?, None),
     };
     let former = former.as_ref();
     operation.check_expectation(&index, &id, former)?;
     match (operation.action, former) {
         (Action::Index | Action::Create, _) => {
             let mut document = parse_source(&id, body)?;
-            let piped = pipeline::run(operation.pipeline.as_deref(), &mut document)?;
-            let source = if piped {
-                serde_json::to_string(&document)?
-            } else {
-                body.trim().to_owned()
-            };
-            store(batch, &index, &id, &document, source, former)
+            pipeline::run(&operation.pipeline, &mut document)?;
+            store(batch, &index, &id, &document, former)
         }
         (Action::Update, _) => update(batch, operation, &index, &id, former, body),
         (Action::Delete, Some(former)) => Ok(Outcome::new(
@@ -191,32 +161,27 @@ pub(crate) fn apply(
             batch.remove(&index, former)?,
             "deleted",
         )),
-        (Action::Delete, None) => Ok(Outcome::new(
-            &index,
-            &id,
-            (batch.take_number(&index, 0)?, 1),
-            "not_found",
-        )),
+        (Action::Delete, None) => {
+            let number = batch.take_number(&index, 0)?;
+            Ok(Outcome::new(&index, &id, (number, 1), "not_found"))
+        }
     }
 }
 
-/// Writes a checked document, with the fields that it adds to the mapping.
+/// Writes a document, with the fields that it adds to the mapping.
 pub(crate) fn store(
     batch: &mut Batch,
     index: &Arc<Index>,
     id: &str,
     document: &Map<String, Value>,
-    source: String,
     former: Option<&Document>,
 ) -> Result<Outcome> {
-    let limit = index
-        .settings
-        .get("mapping")
-        .and_then(|mapping| mapping["total_fields"]["limit"].as_str()?.parse().ok());
-    let additions = index.mapping.check(id, document, limit)?;
-    if !additions.is_empty() {
+    let limit = index.settings.get("mapping.total_fields.limit");
+    let limit = limit.and_then(|limit| limit.as_str()?.parse().ok());
+    let mapping = index.mapping.check(id, document, limit)?;
+    if let std::borrow::Cow::Owned(mapping) = mapping {
         let mut changed = index.as_ref().clone();
-        changed.mapping.add(additions)?;
+        changed.mapping = mapping;
         batch.set_index(changed);
     }
     let result = if former.is_some() {
@@ -224,12 +189,8 @@ pub(crate) fn store(
     } else {
         "created"
     };
-    Ok(Outcome::new(
-        index,
-        id,
-        batch.put(index, id, &source, former)?,
-        result,
-    ))
+    let numbers = batch.put(index, id, &serde_json::to_string(document)?, former)?;
+    Ok(Outcome::new(index, id, numbers, result))
 }
 
 fn update(
@@ -253,21 +214,17 @@ fn update(
     }
     let Some(former) = former else {
         let Some(mut document) = (if as_upsert { partial } else { upsert }) else {
-            let problem = Problem::new(
-                404,
-                "document_missing_exception",
-                format!("[{id}]: document missing"),
-            );
+            let reason = format!("[{id}]: document missing");
+            let problem = Problem::new(404, "document_missing_exception", reason);
             return Err(problem.with("index", index.name.as_str()));
         };
-        pipeline::run(operation.pipeline.as_deref(), &mut document)?;
-        let source = serde_json::to_string(&document)?;
-        return store(batch, index, id, &document, source, None);
+        pipeline::run(&operation.pipeline, &mut document)?;
+        return store(batch, index, id, &document, None);
     };
     let mut partial = partial.unwrap_or_default();
     // As in Elasticsearch a pipeline sees a partial document only if it may be inserted.
     if as_upsert {
-        pipeline::run(operation.pipeline.as_deref(), &mut partial)?;
+        pipeline::run(&operation.pipeline, &mut partial)?;
     }
     let mut document: Map<String, Value> = serde_json::from_str(&former.source)?;
     if !merge(&mut document, partial) && detect_noop {
@@ -278,8 +235,7 @@ fn update(
             "noop",
         ));
     }
-    let source = serde_json::to_string(&document)?;
-    store(batch, index, id, &document, source, Some(former))
+    store(batch, index, id, &document, Some(former))
 }
 
 /// Lays a partial document over a document: objects are merged, everything else is replaced. A dotted name is a
@@ -300,61 +256,47 @@ pub(crate) fn merge(document: &mut Map<String, Value>, partial: Map<String, Valu
 }
 
 /// A document as `_doc` and `_mget` show it.
-fn find(engine: &Engine, name: &str, id: &str, wanted: &Selection) -> Result<Value> {
-    let indices = resolve(&engine.storage.catalogue(), name, &Params::default())?;
+fn find(call: &Call, name: &str, id: &str) -> Result<Value> {
+    let indices = resolve(call, name)?;
     let [index] = indices.as_slice() else {
         refuse!(
             "illegal_argument_exception",
             "[{name}] does not name exactly one index"
         )
     };
-    let mut shown = json!({"_index": index.name, "_id": id, "found": false});
-    if let Some(document) = engine.storage.view(index)?.get(id)? {
-        let (seq_no, version) = (document.seq_no, document.version);
-        shown = json!({
-            "_index": index.name, "_id": id, "_version": version, "_seq_no": seq_no, "_primary_term": 1, "found": true
-        });
-        if !wanted.nothing {
-            shown["_source"] = wanted.apply(serde_json::from_str(&document.source)?);
-        }
+    let Some(document) = call.engine.storage.view(&index.name)?.get(id)? else {
+        return Ok(json!({"_index": index.name, "_id": id, "found": false}));
+    };
+    let (seq_no, version) = (document.seq_no, document.version);
+    let mut shown = json!({
+        "_index": index.name, "_id": id, "_version": version, "_seq_no": seq_no, "_primary_term": 1, "found": true
+    });
+    let wanted = Selection::of_call(call, &Value::Null)?;
+    if !wanted.nothing {
+        shown["_source"] = wanted.apply(serde_json::from_str(&document.source)?);
     }
     Ok(shown)
 }
 
-pub(crate) fn get(
-    engine: &Engine,
-    call: &Call,
-    index: &str,
-    id: &str,
-    only_source: bool,
-) -> Result<Reply> {
-    let mut found = find(
-        engine,
-        index,
-        id,
-        &Selection::of_params(&call.params).unwrap_or_default(),
-    )?;
-    match (found["found"] == true, only_source) {
-        (true, false) => Reply::ok(found),
-        (true, true) => Reply::ok(found["_source"].take()),
-        (false, false) => Reply::with(404, found),
-        (false, true) => Err(Problem::not_found(format!(
+pub(crate) fn get(call: &Call, index: &str, id: &str) -> Result<Reply> {
+    let found = find(call, index, id)?;
+    Ok((if found["found"] == true { 200 } else { 404 }, found))
+}
+
+pub(crate) fn get_source(call: &Call, index: &str, id: &str) -> Result<Reply> {
+    match find(call, index, id)? {
+        mut found if found["found"] == true => Ok((200, found["_source"].take())),
+        _ => Err(Problem::not_found(format!(
             "Document not found [{index}]/[{id}]"
         ))),
     }
 }
 
-pub(crate) fn write(
-    engine: &Engine,
-    call: &Call,
-    action: Action,
-    index: &str,
-    id: Option<&str>,
-) -> Result<Reply> {
-    let action = match (action, call.params.text("op_type")) {
-        (Action::Index, Some("create")) => Action::Create,
-        (action, None | Some("index")) => action,
-        (_, Some(other)) => refuse!(
+pub(crate) fn write(call: &Call, action: Action, index: &str, id: Option<&str>) -> Result<Reply> {
+    let action = match (action, call.param("op_type")) {
+        (Action::Index, "create") => Action::Create,
+        (action, "" | "index") => action,
+        (_, other) => refuse!(
             "illegal_argument_exception",
             "opType [{other}] is not allowed here"
         ),
@@ -362,50 +304,27 @@ pub(crate) fn write(
     if action != Action::Delete && call.body.is_empty() {
         refuse!("parsing_exception", "request body is required");
     }
-    let (index, id) = (index.to_owned(), id.map(str::to_owned));
-    let expected = (
-        call.params.number("if_seq_no")?,
-        call.params.number("if_primary_term")?,
-    );
-    let pipeline = call.params.text("pipeline").map(str::to_owned);
     let operation = Operation {
         action,
-        index,
-        id,
-        expected,
-        pipeline,
+        index: index.to_owned(),
+        id: id.map(str::to_owned),
+        expected: (call.number("if_seq_no")?, call.number("if_primary_term")?),
+        pipeline: call.param("pipeline").to_owned(),
     };
-    let outcome = engine
-        .storage
-        .write(|batch| apply(engine, batch, &operation, call.text()?))?;
-    Reply::with(outcome.status(), outcome.body(&call.params))
+    let storage = &call.engine.storage;
+    let outcome = storage.write(|batch| apply(batch, &operation, call.body))?;
+    Ok(outcome.reply(call))
 }
 
-/// `_mget`: `docs` with an index each, or `ids` of the index in the path.
-pub(crate) fn get_many(engine: &Engine, call: &Call, index: Option<&str>) -> Result<Reply> {
+/// `/{index}/_mget` with `ids`.
+pub(crate) fn get_many(call: &Call, index: &str) -> Result<Reply> {
     let body = call.object("mget")?;
-    let default = Selection::of_params(&call.params).unwrap_or_default();
-    let list = |key: &str| body[key].as_array().into_iter().flatten();
-    let mut found = Vec::new();
-    for wanted in list("docs").chain(list("ids")) {
-        let id = wanted
-            .get("_id")
-            .unwrap_or(wanted)
-            .as_str()
-            .unwrap_or_default();
-        let Some(name) = wanted["_index"].as_str().or(index) else {
-            return Err(Problem::validation(format!(
-                "index is missing for doc [{id}]"
-            )));
-        };
-        let own = wanted.get("_source").map(Selection::of_body).transpose()?;
-        let document = find(engine, name, id, own.as_ref().unwrap_or(&default));
-        found.push(document.unwrap_or_else(
-            |problem| json!({"_index": name, "_id": id, "error": problem.body()["error"]}),
-        ));
-    }
+    let ids = many(&body["ids"]).map(plain_text);
+    let found = ids
+        .map(|id| find(call, index, &id))
+        .collect::<Result<Vec<_>>>()?;
     if found.is_empty() {
         return Err(Problem::validation("no documents to get"));
     }
-    Reply::ok(json!({"docs": found}))
+    Ok((200, json!({"docs": found})))
 }

@@ -1,5 +1,7 @@
 //! Errors in the shape of Elasticsearch's error bodies.
 
+use std::fmt::Display;
+
 use serde_json::{Map, Value, json};
 
 /// The result of everything that a client can cause to fail.
@@ -15,55 +17,40 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(status: u16, kind: &'static str, reason: impl Into<String>) -> Problem {
-        let (reason, extra) = (reason.into(), Map::new());
+    pub(crate) fn new(status: u16, kind: &'static str, reason: impl Display) -> Problem {
         Problem {
             status,
             kind,
-            reason,
-            extra,
+            reason: reason.to_string(),
+            extra: Map::new(),
         }
     }
 
-    pub(crate) fn illegal(reason: impl Into<String>) -> Problem {
-        Problem::new(400, "illegal_argument_exception", reason)
-    }
-
-    pub(crate) fn parsing(reason: impl Into<String>) -> Problem {
-        Problem::new(400, "parsing_exception", reason)
-    }
-
     /// A request check that failed before anything was done.
-    pub(crate) fn validation(reason: impl std::fmt::Display) -> Problem {
+    pub(crate) fn validation(reason: impl Display) -> Problem {
         let reason = format!("Validation Failed: 1: {reason};");
         Problem::new(400, "action_request_validation_exception", reason)
     }
 
     pub(crate) fn missing_index(name: &str) -> Problem {
-        Problem::new(
-            404,
-            "index_not_found_exception",
-            format!("no such index [{name}]"),
-        )
-        .with("resource.type", "index_or_alias")
-        .with("resource.id", name)
-        .with("index", name)
+        let reason = format!("no such index [{name}]");
+        Problem::new(404, "index_not_found_exception", reason).with("index", name)
     }
 
-    pub(crate) fn not_found(reason: impl Into<String>) -> Problem {
+    pub(crate) fn not_found(reason: impl Display) -> Problem {
         Problem::new(404, "resource_not_found_exception", reason)
     }
 
     /// Something that Elasticsearch has and this store has not.
-    pub(crate) fn unsupported(what: impl std::fmt::Display) -> Problem {
+    pub(crate) fn unsupported(what: impl Display) -> Problem {
         let advice = "docs/store.md lists what is, and how to move to Elasticsearch";
         let reason = format!("{what} is not supported by this small store; {advice}");
         Problem::new(501, "not_supported_exception", reason)
     }
 
-    /// A fault of the store itself.
-    pub(crate) fn internal(reason: impl std::fmt::Display) -> Problem {
-        Problem::new(500, "store_failure", format!("the store failed: {reason}"))
+    /// The error for work that the end of the store interrupts.
+    pub(crate) fn stopped() -> Problem {
+        Problem::new(503, "node_closed_exception", "the store is being stopped")
     }
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Problem {
@@ -72,18 +59,26 @@ impl Problem {
     }
 
     /// The inner object, as it stands in bulk items.
-    pub(crate) fn cause(&self) -> Map<String, Value> {
-        let mut cause = Map::from_iter([("type".to_owned(), json!(self.kind))]);
-        cause.insert("reason".to_owned(), json!(self.reason));
-        cause.extend(self.extra.clone());
+    pub(crate) fn cause(&self) -> Value {
+        let mut cause = json!({"type": self.kind, "reason": self.reason});
+        for (key, value) in &self.extra {
+            cause[key] = value.clone();
+        }
         cause
     }
 
     /// The whole error body.
     pub(crate) fn body(&self) -> Value {
-        let mut error = Map::from_iter([("root_cause".to_owned(), json!([self.cause()]))]);
-        error.extend(self.cause());
+        let mut error = self.cause();
+        error["root_cause"] = json!([self.cause()]);
         json!({"error": error, "status": self.status})
+    }
+}
+
+/// What fails without the client's doing is a fault of the store itself.
+impl<E: std::error::Error> From<E> for Problem {
+    fn from(error: E) -> Problem {
+        Problem::new(500, "store_failure", format!("the store failed: {error}"))
     }
 }
 
@@ -94,20 +89,3 @@ macro_rules! refuse {
     };
 }
 pub(crate) use refuse;
-
-macro_rules! faults_of_the_store {
-    ($($error:ty),*) => {$(
-        impl From<$error> for Problem {
-            fn from(error: $error) -> Problem {
-                Problem::internal(error)
-            }
-        }
-    )*};
-}
-faults_of_the_store!(redb::TransactionError, redb::TableError, redb::StorageError);
-faults_of_the_store!(
-    redb::CommitError,
-    tantivy::TantivyError,
-    std::io::Error,
-    serde_json::Error
-);

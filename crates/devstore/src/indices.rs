@@ -5,10 +5,10 @@ use std::sync::Arc;
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use crate::engine::Engine;
+use crate::engine::random_name;
 use crate::errors::{Problem, Result, refuse};
-use crate::http::{Call, Params, Reply};
-use crate::select::glob;
+use crate::http::{Call, Reply};
+use crate::select::{glob, many, plain_text};
 use crate::storage::{Batch, Catalogue, Index};
 
 /// What Elasticsearch's built-in templates say about the indices of the connector protocol.
@@ -33,120 +33,92 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 /// The indices of an expression: names, aliases and patterns, separated by commas.
-pub(crate) fn resolve(
-    catalogue: &Catalogue,
-    expression: &str,
-    params: &Params,
-) -> Result<Vec<Arc<Index>>> {
-    let wildcards = params.text("expand_wildcards").unwrap_or("open");
+pub(crate) fn resolve(call: &Call, expression: &str) -> Result<Vec<Arc<Index>>> {
+    let (wildcards, catalogue) = (
+        call.param("expand_wildcards"),
+        call.engine.storage.catalogue(),
+    );
     let with_hidden = wildcards.contains("hidden") || wildcards.contains("all");
     let mut found: Vec<Arc<Index>> = Vec::new();
-    for part in expression
-        .split(',')
-        .map(|part| if part == "_all" { "*" } else { part })
-    {
-        let is_pattern = part.contains('*');
-        let is_named = |index: &Index| {
-            glob(part, &index.name) || index.aliases.keys().any(|alias| glob(part, alias))
-        };
-        let is_open = |index: &Index| {
-            !is_pattern || with_hidden || part.starts_with('.') || !index.is_hidden()
-        };
-        let fits: Vec<_> = catalogue
-            .values()
-            .filter(|index| is_open(index) && is_named(index))
-            .collect();
-        if fits.is_empty() && !is_pattern && !params.flag("ignore_unavailable")? {
-            return Err(Problem::missing_index(part));
-        }
-        for index in fits {
-            if !found.iter().any(|known| known.name == index.name) {
+    for part in expression.split(',') {
+        let part = if part == "_all" { "*" } else { part };
+        let (is_pattern, before) = (part.contains('*'), found.len());
+        let shows_hidden = !is_pattern || with_hidden || part.starts_with('.');
+        for index in catalogue.values() {
+            let mut names = index.aliases.keys().chain([&index.name]);
+            if names.any(|name| glob(part, name)) && (shows_hidden || !index.is_hidden()) {
                 found.push(index.clone());
             }
         }
+        if found.len() == before && !is_pattern && !call.flag("ignore_unavailable")? {
+            return Err(Problem::missing_index(part));
+        }
     }
+    found.sort_by(|left, right| left.name.cmp(&right.name));
+    found.dedup_by(|left, right| left.name == right.name);
     Ok(found)
 }
 
 /// The one index that a write goes to. An index that is not there is made if `create` is set.
-pub(crate) fn target(
-    engine: &Engine,
-    batch: &mut Batch,
-    name: &str,
-    create: bool,
-) -> Result<Arc<Index>> {
-    if let Some(index) = batch.catalogue().get(name) {
+pub(crate) fn target(batch: &mut Batch, name: &str, create: bool) -> Result<Arc<Index>> {
+    if let Some(index) = batch.catalogue.get(name) {
         return Ok(index.clone());
     }
-    let mut behind = batch
-        .catalogue()
-        .values()
-        .filter(|index| index.aliases.contains_key(name));
-    match (behind.next(), behind.next()) {
-        (Some(index), None) => Ok(index.clone()),
-        (Some(_), Some(_)) => refuse!(
+    let indices = batch.catalogue.values();
+    let mut behind = indices.filter(|index| index.aliases.contains_key(name));
+    match (behind.next(), behind.next(), name) {
+        (Some(index), None, _) => Ok(index.clone()),
+        (Some(_), Some(_), _) => refuse!(
             "illegal_argument_exception",
             "no write index is defined for alias [{name}]"
         ),
-        (None, _) if !create => Err(Problem::missing_index(name)),
+        _ if !create => Err(Problem::missing_index(name)),
         // The two names of the protocol are aliases from the first write on.
-        (None, _)
-            if matches!(
-                name,
-                ".elastic-connectors" | ".elastic-connectors-sync-jobs"
-            ) =>
-        {
-            create_index(engine, batch, &format!("{name}-v1"), &Value::Null)
+        (_, _, ".elastic-connectors" | ".elastic-connectors-sync-jobs") => {
+            create_index(batch, &format!("{name}-v1"), &Value::Null)
         }
-        (None, _) => create_index(engine, batch, name, &Value::Null),
+        _ => create_index(batch, name, &Value::Null),
     }
 }
 
-fn create_index(
-    engine: &Engine,
-    batch: &mut Batch,
-    name: &str,
-    body: &Value,
-) -> Result<Arc<Index>> {
+fn create_index(batch: &mut Batch, name: &str, body: &Value) -> Result<Arc<Index>> {
     check_name(name)?;
-    if batch
-        .catalogue()
-        .values()
-        .any(|index| index.name == name || index.aliases.contains_key(name))
-    {
+    let mut indices = batch.catalogue.values();
+    if indices.any(|index| index.name == name || index.aliases.contains_key(name)) {
         refuse!(
             "resource_already_exists_exception",
             "index or alias [{name}] already exists"
         );
     }
-    let (uuid, history_uuid) = (engine.random_name()?, engine.random_name()?);
-    let (name, created_at) = (name.to_owned(), Utc::now().timestamp_millis());
     let mut index = Index {
-        name,
-        uuid,
-        history_uuid,
-        created_at,
+        name: name.to_owned(),
+        uuid: random_name()?,
+        history_uuid: random_name()?,
+        created_at: Utc::now().timestamp_millis(),
         ..Index::default()
     };
     let templates: Map<String, Value> = serde_json::from_str(TEMPLATES)?;
-    let template = templates
-        .iter()
-        .find(|(pattern, _)| glob(pattern, &index.name));
+    let template = templates.iter().find(|(pattern, _)| glob(pattern, name));
+    // The fields of a template by their types.
+    let fields = template.and_then(|(_, template)| template["fields"].as_object());
+    for (kind, names) in fields.into_iter().flatten() {
+        for name in many(names) {
+            index.mapping.add(&plain_text(name), json!({"type": kind}))?;
+        }
+    }
     for source in template
         .map(|(_, template)| template)
         .into_iter()
         .chain([body])
     {
-        index
-            .aliases
-            .extend(source["aliases"].as_object().cloned().unwrap_or_default());
+        for (alias, options) in source["aliases"].as_object().into_iter().flatten() {
+            check_alias(&batch.catalogue, alias)?;
+            index.aliases.insert(alias.clone(), options.clone());
+        }
         if !source["mappings"].is_null() {
             index.mapping.merge(&source["mappings"])?;
         }
         set_settings(&mut index.settings, "", &source["settings"])?;
-    }
-    for alias in index.aliases.keys() {
-        check_alias(batch.catalogue(), alias)?;
     }
     Ok(batch.set_index(index))
 }
@@ -161,176 +133,144 @@ fn check_alias(catalogue: &Catalogue, alias: &str) -> Result<()> {
     check_name(alias)
 }
 
-/// Lays settings over those of an index: `index.a.b`, `a.b` and nested objects mean the same. Kept as a tree of texts.
-fn set_settings(tree: &mut Map<String, Value>, path: &str, value: &Value) -> Result<()> {
+/// Takes in settings: `index.a.b`, `a.b` and nested objects mean the same.
+fn set_settings(settings: &mut Map<String, Value>, path: &str, value: &Value) -> Result<()> {
     if let Value::Object(children) = value {
+        let mut children = children.iter();
         return children
-            .iter()
-            .try_for_each(|(key, child)| set_settings(tree, &format!("{path}.{key}"), child));
+            .try_for_each(|(key, child)| set_settings(settings, &format!("{path}.{key}"), child));
     }
     let path = path.trim_start_matches('.');
     let path = path.strip_prefix("index.").unwrap_or(path);
     if matches!(path, "default_pipeline" | "final_pipeline") {
         return Err(Problem::unsupported(format!("the index setting [{path}]")));
     }
-    let (parents, name) = path.rsplit_once('.').unwrap_or(("", path));
-    let mut place = tree;
-    for parent in parents.split('.').filter(|parent| !parent.is_empty()) {
-        let child = place.entry(parent).or_insert_with(|| json!({}));
-        let Value::Object(child) = child else {
-            refuse!(
-                "illegal_argument_exception",
-                "setting [{path}] has a value above it"
-            )
-        };
-        place = child;
-    }
     if !value.is_null() {
-        let keeps = value.is_string() || value.is_array();
-        place.insert(
-            name.to_owned(),
-            if keeps {
-                value.clone()
-            } else {
-                json!(value.to_string())
-            },
-        );
+        settings.insert(path.to_owned(), json!(plain_text(value)));
     }
     Ok(())
 }
 
-pub(crate) fn create(engine: &Engine, call: &Call, name: &str) -> Result<Reply> {
+pub(crate) fn create(call: &Call, name: &str) -> Result<Reply> {
     let body = call.object("create_index")?;
-    engine
+    call.engine
         .storage
-        .write(|batch| create_index(engine, batch, name, &body))?;
-    Reply::ok(json!({"acknowledged": true, "shards_acknowledged": true, "index": name}))
+        .write(|batch| create_index(batch, name, &body))?;
+    Ok((
+        200,
+        json!({"acknowledged": true, "shards_acknowledged": true, "index": name}),
+    ))
 }
 
-pub(crate) fn delete(engine: &Engine, call: &Call, expression: &str) -> Result<Reply> {
-    let dropped = engine.storage.write(|batch| {
-        let indices = resolve(batch.catalogue(), expression, &call.params)?;
-        for index in &indices {
-            if !expression.split(',').any(|part| part == index.name) {
-                refuse!(
-                    "illegal_argument_exception",
-                    "only indices can be deleted, no aliases or patterns: [{expression}]"
-                );
-            }
-            batch.drop_index(index)?;
-        }
-        Ok(indices)
-    })?;
-    dropped
+pub(crate) fn delete(call: &Call, expression: &str) -> Result<Reply> {
+    let indices = resolve(call, expression)?;
+    if indices
         .iter()
-        .for_each(|index| engine.drop_full_text(index));
-    Reply::ok(json!({"acknowledged": true}))
+        .any(|index| !expression.split(',').any(|part| part == index.name))
+    {
+        refuse!(
+            "illegal_argument_exception",
+            "only indices can be deleted, no aliases or patterns: [{expression}]"
+        );
+    }
+    call.engine
+        .storage
+        .write(|batch| indices.iter().try_for_each(|index| batch.drop_index(index)))?;
+    indices
+        .iter()
+        .for_each(|index| call.engine.drop_full_text(index));
+    acknowledged()
+}
+
+/// The answer to what was done and has no result.
+pub(crate) fn acknowledged() -> Result<Reply> {
+    Ok((200, json!({"acknowledged": true})))
 }
 
 /// What `GET /{index}`, `_mapping`, `_settings` and `_alias` show, by index.
-pub(crate) fn show(
-    engine: &Engine,
-    call: &Call,
-    expression: &str,
-    parts: &[&str],
-) -> Result<Reply> {
+pub(crate) fn show(call: &Call, expression: &str, parts: &[&str]) -> Result<Reply> {
     let mut shown = json!({});
-    for index in resolve(&engine.storage.catalogue(), expression, &call.params)? {
-        let mut settings = json!({"number_of_shards": "1", "number_of_replicas": "0", "version": {"created": "9033000"}});
-        if let Value::Object(settings) = &mut settings {
-            settings.extend(index.settings.clone());
+    for index in resolve(call, expression)? {
+        let mut settings = json!({
+            "number_of_shards": "1", "number_of_replicas": "0", "uuid": index.uuid, "provided_name": index.name,
+            "creation_date": index.created_at.to_string(), "version": {"created": "9033000"},
+        });
+        for (key, value) in &index.settings {
+            settings[key] = value.clone();
         }
-        settings["uuid"] = json!(index.uuid);
-        settings["provided_name"] = json!(index.name);
-        settings["creation_date"] = json!(index.created_at.to_string());
         for part in parts {
             shown[&index.name][*part] = match *part {
                 "aliases" => json!(index.aliases),
                 "settings" => json!({"index": settings}),
-                _ if index.mapping.tree.is_null() => json!({}),
-                _ => index.mapping.tree.clone(),
+                _ => json!(index.mapping.tree),
             };
         }
     }
-    Reply::ok(shown)
+    Ok((200, shown))
 }
 
 /// Changes indices in place.
 fn change(
-    engine: &Engine,
     call: &Call,
     expression: &str,
     change: impl Fn(&mut Index, &Catalogue) -> Result<()>,
 ) -> Result<Reply> {
-    engine.storage.write(|batch| {
-        for known in resolve(batch.catalogue(), expression, &call.params)? {
+    let indices = resolve(call, expression)?;
+    call.engine.storage.write(|batch| {
+        for known in &indices {
+            let known = target(batch, &known.name, false)?;
             let mut index = known.as_ref().clone();
-            change(&mut index, batch.catalogue())?;
+            change(&mut index, &batch.catalogue)?;
             batch.set_index(index);
         }
         Ok(())
     })?;
-    Reply::ok(json!({"acknowledged": true}))
+    acknowledged()
 }
 
-pub(crate) fn put_mapping(engine: &Engine, call: &Call, expression: &str) -> Result<Reply> {
+pub(crate) fn put_mapping(call: &Call, expression: &str) -> Result<Reply> {
     let body = call.any_object()?;
-    change(engine, call, expression, |index, _| {
-        index.mapping.merge(&body)
-    })
+    change(call, expression, |index, _| index.mapping.merge(&body))
 }
 
-/// `PUT` and `DELETE /{index}/_alias/{alias}`.
-pub(crate) fn set_alias(
-    engine: &Engine,
-    call: &Call,
-    expression: &str,
-    alias: &str,
-    add: bool,
-) -> Result<Reply> {
+pub(crate) fn put_alias(call: &Call, expression: &str, alias: &str) -> Result<Reply> {
     let body = call.object("alias")?;
-    change(engine, call, expression, |index, catalogue| {
+    change(call, expression, |index, catalogue| {
         check_alias(catalogue, alias)?;
-        if add {
-            index.aliases.insert(alias.to_owned(), body.clone());
-        } else if index.aliases.remove(alias).is_none() {
-            return Err(Problem::new(
-                404,
-                "aliases_not_found_exception",
-                format!("aliases [{alias}] missing"),
-            ));
-        }
+        index.aliases.insert(alias.to_owned(), body.clone());
         Ok(())
     })
 }
 
 /// `_stats`: documents and, with `level=shards`, the sequence numbers.
-pub(crate) fn stats(engine: &Engine, call: &Call, expression: &str) -> Result<Reply> {
-    let (mut indices, mut all) = (Map::new(), 0);
-    for index in resolve(&engine.storage.catalogue(), expression, &call.params)? {
-        let view = engine.storage.view(&index)?;
+pub(crate) fn stats(call: &Call, expression: &str) -> Result<Reply> {
+    let (mut shown, mut all, indices) = (json!({}), 0, resolve(call, expression)?);
+    for index in &indices {
+        let view = call.engine.storage.view(&index.name)?;
         let (count, last) = (view.count, view.next.cast_signed() - 1);
         all += count;
         let (docs, history) = (json!({"count": count, "deleted": 0}), &index.history_uuid);
-        let mut shown = json!({
+        let mut stats = json!({
             "uuid": index.uuid, "health": "green", "status": "open", "primaries": {"docs": docs}, "total": {"docs": docs}
         });
-        if call.params.text("level") == Some("shards") {
-            shown["shards"] = json!({"0": [{
+        if call.param("level") == "shards" {
+            stats["shards"] = json!({"0": [{
                 "routing": {"state": "STARTED", "primary": true, "node": "tributary", "relocating_node": null}, "docs": docs,
                 "commit": {"num_docs": count, "user_data": {"history_uuid": history, "max_seq_no": last.to_string()}},
                 "seq_no": {"max_seq_no": last, "local_checkpoint": last, "global_checkpoint": last},
             }]});
         }
-        indices.insert(index.name.clone(), shown);
+        shown[&index.name] = stats;
     }
     let (shards, docs) = (
         shards(indices.len()),
         json!({"docs": {"count": all, "deleted": 0}}),
     );
-    Reply::ok(
-        json!({"_shards": shards, "_all": {"primaries": docs, "total": docs}, "indices": indices}),
-    )
+    let all = json!({"primaries": docs, "total": docs});
+    Ok((
+        200,
+        json!({"_shards": shards, "_all": all, "indices": shown}),
+    ))
 }
 
 /// The `_shards` of an answer: each index is one shard, and none fails.
@@ -338,8 +278,8 @@ pub(crate) fn shards(count: usize) -> Value {
     json!({"total": count, "successful": count, "skipped": 0, "failed": 0})
 }
 
-pub(crate) fn refresh(engine: &Engine, call: &Call, expression: &str) -> Result<Reply> {
-    // Every search sees every acknowledged write, so there is nothing to do but to say so.
-    let found = resolve(&engine.storage.catalogue(), expression, &call.params)?;
-    Reply::ok(json!({"_shards": shards(found.len())}))
+/// Every search sees every acknowledged write, so there is nothing to do but to say so.
+pub(crate) fn refresh(call: &Call, expression: &str) -> Result<Reply> {
+    let found = resolve(call, expression)?;
+    Ok((200, json!({"_shards": shards(found.len())})))
 }

@@ -17,6 +17,7 @@ mod pipeline;
 mod router;
 mod schema;
 mod search;
+mod security;
 mod select;
 mod storage;
 

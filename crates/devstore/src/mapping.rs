@@ -1,7 +1,8 @@
 //! Field types: declared, or found out from the first value (dynamic mapping), and the errors of values that
 //! do not fit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -9,36 +10,30 @@ use serde_json::{Map, Value, json};
 use crate::dates;
 use crate::errors::{Problem, Result, refuse};
 use crate::schema;
+use crate::select::plain_text;
 
-/// Longest text that `.keyword` finds unless the mapping says otherwise, in characters. As in Elasticsearch.
+/// Longest text that is found as a whole unless the mapping says otherwise, in characters. As in Elasticsearch.
 const IGNORE_ABOVE: usize = 256;
+/// Longest keyword in characters.
+const KEYWORD_LIMIT: usize = 8191;
 const DEPTH_LIMIT: usize = 20;
 const FIELD_LIMIT: usize = 1000;
-const METADATA: [&str; 6] = [
-    "_id", "_index", "_source", "_routing", "_seq_no", "_version",
-];
+const METADATA: &str = "_id _index _source _routing _seq_no _version";
+/// What the store cannot do as the mapping asks.
+const UNSUPPORTED: [&str; 3] = ["copy_to", "null_value", "script"];
+const DATE_FORMATS: &str = "strict_date_optional_time date_optional_time epoch_millis";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Text,
     Keyword,
-    /// Whole numbers between the two bounds.
-    Integer(i64, i64),
+    Integer,
     Float,
     Boolean,
     Date,
-    Object(Dynamic),
+    Object,
     /// Kept in the source, not searchable.
     Opaque,
-}
-
-/// What happens to a field that is not mapped.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) enum Dynamic {
-    #[default]
-    Add,
-    Ignore,
-    Refuse,
 }
 
 /// A mapped field, or a subfield such as `title.keyword`.
@@ -47,271 +42,127 @@ pub(crate) struct Field {
     pub(crate) kind: Kind,
     /// The path of the values in the source; for a subfield that of its parent.
     pub(crate) path: String,
-    pub(crate) ignore_above: usize,
+    /// Longest value in characters that can be found as a whole.
+    ignore_above: usize,
     /// Whether the words of the value are in the full-text index.
-    pub(crate) analysed: bool,
+    pub(crate) has_words: bool,
     type_name: String,
 }
 
-/// The mapping of one index: the tree as clients see it, and its fields by their full names.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(from = "Value", into = "Value")]
-pub(crate) struct Mapping {
-    pub(crate) tree: Value,
-    pub(crate) fields: BTreeMap<String, Field>,
-    root: Dynamic,
-}
-
-impl From<Value> for Mapping {
-    /// A tree that was stored; it was checked when it was put.
-    fn from(tree: Value) -> Mapping {
-        let mut mapping = Mapping {
-            tree,
-            ..Mapping::default()
-        };
-        let _ = mapping.flatten();
-        mapping
-    }
-}
-
-impl From<Mapping> for Value {
-    fn from(mapping: Mapping) -> Value {
-        mapping.tree
-    }
-}
-
-/// New fields that a document brings: their paths and definitions.
-pub(crate) type Additions = Vec<(String, Value)>;
-
-impl Mapping {
-    /// The field of a name in a query. `.keyword` and `.enum` work for every text field.
-    pub(crate) fn field(&self, name: &str) -> Option<Field> {
-        if let Some(field) = self.fields.get(name) {
-            return Some(field.clone());
-        }
-        let (parent, suffix) = name.rsplit_once('.')?;
-        let mut field = self.fields.get(parent)?.clone();
-        field.ignore_above = IGNORE_ABOVE;
-        let is_text = matches!(field.kind, Kind::Text | Kind::Keyword);
-        field.kind = Kind::Keyword;
-        (is_text && matches!(suffix, "keyword" | "enum")).then_some(field)
-    }
-
-    /// Lays `update` over the mapping. A type that would change is an error and nothing is changed.
-    pub(crate) fn merge(&mut self, update: &Value) -> Result<()> {
-        let mut merged = self.clone();
-        merge_trees(&mut merged.tree, update, "")?;
-        merged.flatten()?;
-        *self = merged;
-        Ok(())
-    }
-
-    fn flatten(&mut self) -> Result<()> {
-        self.root = dynamic_of(&self.tree, Dynamic::Add)?;
-        self.fields.clear();
-        flatten(&self.tree["properties"], "", self.root, 1, &mut self.fields)
-    }
-
-    /// Checks a document. Returns the fields that it adds, or what is wrong with it.
-    pub(crate) fn check(
-        &self,
-        id: &str,
-        document: &Map<String, Value>,
-        limit: Option<usize>,
-    ) -> Result<Additions> {
-        let mut check = Check {
-            mapping: self,
-            id,
-            added: HashMap::new(),
-            additions: Vec::new(),
-        };
-        check.object(document, "", self.root, 1)?;
-        // A text counts twice: it brings its `.keyword`.
-        let texts = check
-            .additions
-            .iter()
-            .filter(|(_, definition)| definition["fields"].is_object());
-        let (new, limit) = (
-            check.additions.len() + texts.count(),
-            limit.unwrap_or(FIELD_LIMIT),
-        );
-        if new > 0 && self.fields.len() + new > limit {
-            refuse!(
-                "document_parsing_exception",
-                "[1:1] failed to parse: Limit of total fields [{limit}] has been exceeded while adding new fields [{new}]"
-            );
-        }
-        Ok(check.additions)
-    }
-
-    /// Takes in what [`Mapping::check`] found.
-    pub(crate) fn add(&mut self, additions: Additions) -> Result<()> {
-        for (path, definition) in additions {
-            let mut place = &mut self.tree;
-            for name in path.split('.') {
-                place = &mut place["properties"][name];
-            }
-            // An object may stand there already because a deeper field came first.
-            if place.is_null() {
-                *place = definition;
-            }
-        }
-        self.flatten()
-    }
-}
-
-fn dynamic_of(tree: &Value, inherited: Dynamic) -> Result<Dynamic> {
-    match tree["dynamic"]
-        .as_str()
-        .map_or_else(|| tree["dynamic"].to_string(), str::to_owned)
-        .as_str()
-    {
-        "null" => Ok(inherited),
-        "true" => Ok(Dynamic::Add),
-        "false" => Ok(Dynamic::Ignore),
-        "strict" => Ok(Dynamic::Refuse),
-        "runtime" => Err(Problem::unsupported("a mapping with [dynamic: runtime]")),
-        other => refuse!(
-            "mapper_parsing_exception",
-            "unknown value [{other}] of [dynamic]"
-        ),
-    }
-}
-
-fn type_name(definition: &Value) -> &str {
-    definition["type"].as_str().unwrap_or("object")
-}
-
-fn merge_trees(tree: &mut Value, update: &Value, path: &str) -> Result<()> {
-    let Value::Object(update) = update else {
-        refuse!(
-            "mapper_parsing_exception",
-            "Expected a map for the definition of [{path}]"
-        )
-    };
-    if tree.is_null() {
-        *tree = json!({});
-    }
-    for (key, value) in update {
-        if key != "properties" && key != "fields" {
-            tree[key] = value.clone();
-            continue;
-        }
-        let Value::Object(children) = value else {
-            refuse!(
-                "mapper_parsing_exception",
-                "Expected a map for [{key}] of [{path}]"
-            )
-        };
-        for (name, child) in children {
-            let path = format!("{path}.{name}").trim_start_matches('.').to_owned();
-            let place = &mut tree[key][name];
-            let (old, new) = (type_name(place), type_name(child));
-            if !place.is_null() && old != new {
-                refuse!(
-                    "illegal_argument_exception",
-                    "mapper [{path}] cannot be changed from type [{old}] to [{new}]"
-                );
-            }
-            merge_trees(place, child, &path)?;
-        }
-    }
-    Ok(())
-}
-
-fn flatten(
-    properties: &Value,
-    prefix: &str,
-    dynamic: Dynamic,
-    depth: usize,
-    fields: &mut BTreeMap<String, Field>,
-) -> Result<()> {
-    if depth > DEPTH_LIMIT {
-        refuse!(
-            "illegal_argument_exception",
-            "Limit of mapping depth [{DEPTH_LIMIT}] has been exceeded by [{prefix}]"
-        );
-    }
-    for (name, definition) in properties.as_object().into_iter().flatten() {
-        let path = format!("{prefix}{name}");
-        let mut field = Field::of(definition, &path, &path, dynamic)?;
-        if let Kind::Object(dynamic) = field.kind {
-            flatten(
-                &definition["properties"],
-                &format!("{path}."),
-                dynamic,
-                depth + 1,
-                fields,
-            )?;
-        }
-        for (name, definition) in definition["fields"].as_object().into_iter().flatten() {
-            let name = format!("{path}.{name}");
-            let sub_field = Field::of(definition, &name, &path, dynamic)?;
-            field.analysed |= sub_field.analysed;
-            fields.insert(name, sub_field);
-        }
-        fields.insert(path, field);
-    }
-    Ok(())
-}
-
 impl Field {
-    fn of(definition: &Value, name: &str, path: &str, dynamic: Dynamic) -> Result<Field> {
-        let (kind, path) = (kind_of(definition, name, dynamic)?, path.to_owned());
-        let ignore_above = definition["ignore_above"]
+    fn of(definition: &Value, name: &str, path: &str) -> Result<Field> {
+        let type_name = definition["type"].as_str().unwrap_or("object");
+        let kind = kind_of(definition, type_name, name)?;
+        let limit = definition["ignore_above"]
             .as_u64()
-            .map_or(usize::MAX, |limit| limit as usize);
-        let (analysed, type_name) = (kind == Kind::Text, type_name(definition).to_owned());
+            .map(|limit| limit as usize);
+        let default = if kind == Kind::Text {
+            IGNORE_ABOVE
+        } else {
+            KEYWORD_LIMIT
+        };
         Ok(Field {
             kind,
-            path,
-            ignore_above,
-            analysed,
-            type_name,
+            path: path.to_owned(),
+            ignore_above: limit.unwrap_or(default).min(KEYWORD_LIMIT),
+            has_words: kind == Kind::Text,
+            type_name: type_name.to_owned(),
         })
+    }
+
+    /// The text that stands for a value in exact comparisons and gives the order of values; `None` if it does not fit.
+    pub(crate) fn key(&self, value: &Value) -> Option<String> {
+        let text = value.as_str();
+        match self.kind {
+            Kind::Text | Kind::Keyword if value.is_object() || value.is_array() => None,
+            Kind::Text | Kind::Keyword => Some(plain_text(value)),
+            Kind::Boolean => {
+                let truth = value.as_bool().or_else(|| text?.parse().ok())?;
+                Some(truth.to_string())
+            }
+            Kind::Date => dates::millis_of(value).map(integer_key),
+            Kind::Integer => {
+                let whole = value.as_i64().or_else(|| text?.trim().parse().ok());
+                // Elasticsearch cuts off the fraction; 9.2e18 and above do not fit.
+                let cut =
+                    number_of(value).filter(|number| !value.is_u64() && number.abs() < 9.2e18);
+                let whole = whole.or(cut.map(|number| number as i64))?;
+                let fits = match self.type_name.as_str() {
+                    "integer" => i32::try_from(whole).is_ok(),
+                    "short" => i16::try_from(whole).is_ok(),
+                    "byte" => i8::try_from(whole).is_ok(),
+                    _ => true,
+                };
+                fits.then(|| integer_key(whole))
+            }
+            Kind::Float => number_of(value).map(float_key),
+            Kind::Object | Kind::Opaque => None,
+        }
+    }
+
+    /// The key under which a value can be found as a whole; texts may be too long for it.
+    pub(crate) fn exact_key(&self, value: &Value) -> Option<String> {
+        let fits = |key: &String| key.chars().nth(self.ignore_above).is_none();
+        self.key(value).filter(fits)
     }
 }
 
-fn kind_of(definition: &Value, path: &str, dynamic: Dynamic) -> Result<Kind> {
-    let off = |parameter: &str| definition[parameter] == false || definition[parameter] == "false";
-    let odd_format = definition["format"].as_str().filter(|format| {
-        let known = [
-            "strict_date_optional_time",
-            "date_optional_time",
-            "epoch_millis",
-        ];
-        !format.split("||").all(|format| known.contains(&format))
-    });
-    if let Some(parameter) = ["copy_to", "null_value", "script"]
-        .iter()
-        .find(|name| !definition[**name].is_null())
-    {
+/// Whole numbers as texts in the order of the numbers.
+pub(crate) fn integer_key(number: i64) -> String {
+    format!("{:016x}", number.cast_unsigned() ^ (1 << 63))
+}
+
+/// Broken numbers as texts in the order of the numbers.
+pub(crate) fn float_key(number: f64) -> String {
+    let bits = (number + 0.0).to_bits();
+    let ordered = if bits >> 63 == 0 {
+        bits | (1 << 63)
+    } else {
+        !bits
+    };
+    format!("{ordered:016x}")
+}
+
+/// The number in a value.
+pub(crate) fn number_of(value: &Value) -> Option<f64> {
+    let text = || value.as_str()?.trim().parse().ok();
+    value
+        .as_f64()
+        .or_else(text)
+        .filter(|number: &f64| number.is_finite())
+}
+
+fn kind_of(definition: &Value, type_name: &str, path: &str) -> Result<Kind> {
+    let is_off = |key: &str| definition[key] == false || definition[key] == "false";
+    let formats = definition["format"].as_str().unwrap_or("epoch_millis");
+    let mut formats = formats.split("||");
+    let odd = UNSUPPORTED.iter().find(|key| !definition[**key].is_null());
+    let what = match odd {
+        Some(parameter) => parameter,
+        None if !definition["properties"].is_null() && !definition["dynamic"].is_null() => {
+            "dynamic"
+        }
+        None if !formats.all(|format| DATE_FORMATS.contains(format)) => "format",
+        None => "",
+    };
+    if !what.is_empty() {
         return Err(Problem::unsupported(format!(
-            "the mapping parameter [{parameter}] of field [{path}]"
+            "[{what}] of the field [{path}]"
         )));
     }
-    Ok(match type_name(definition) {
-        _ if off("enabled") || off("index") => Kind::Opaque,
-        "object" => Kind::Object(dynamic_of(definition, dynamic)?),
+    Ok(match type_name {
+        _ if is_off("enabled") || is_off("index") => Kind::Opaque,
+        "object" => Kind::Object,
         "text" | "match_only_text" => Kind::Text,
         "keyword" | "constant_keyword" | "wildcard" | "ip" | "version" => Kind::Keyword,
-        "long" => Kind::Integer(i64::MIN, i64::MAX),
-        "integer" => Kind::Integer(i32::MIN.into(), i32::MAX.into()),
-        "short" => Kind::Integer(i16::MIN.into(), i16::MAX.into()),
-        "byte" => Kind::Integer(i8::MIN.into(), i8::MAX.into()),
+        "long" | "integer" | "short" | "byte" => Kind::Integer,
         "double" | "float" | "half_float" => Kind::Float,
         "boolean" => Kind::Boolean,
-        "date" if odd_format.is_some() => {
-            return Err(Problem::unsupported(format!(
-                "the date format of field [{path}]"
-            )));
-        }
         "date" => Kind::Date,
         "binary" | "dense_vector" | "sparse_vector" | "flattened" => Kind::Opaque,
-        known if schema::lists("unsupported_types", known) => {
-            return Err(Problem::unsupported(format!(
-                "the type [{known}] of field [{path}]"
-            )));
+        other if schema::lists("unsupported_types", other) => {
+            let what = format!("the type [{other}] of the field [{path}]");
+            return Err(Problem::unsupported(what));
         }
         other => refuse!(
             "mapper_parsing_exception",
@@ -320,23 +171,180 @@ fn kind_of(definition: &Value, path: &str, dynamic: Dynamic) -> Result<Kind> {
     })
 }
 
+/// The mapping of one index: the tree as clients see it, and its fields by their full names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub(crate) struct Mapping {
+    pub(crate) tree: Map<String, Value>,
+    pub(crate) fields: BTreeMap<String, Field>,
+}
+
+impl TryFrom<Value> for Mapping {
+    type Error = String;
+
+    fn try_from(tree: Value) -> std::result::Result<Mapping, String> {
+        let mut mapping = Mapping::default();
+        mapping.merge(&tree).map_err(|problem| problem.reason)?;
+        Ok(mapping)
+    }
+}
+
+impl From<Mapping> for Value {
+    fn from(mapping: Mapping) -> Value {
+        Value::Object(mapping.tree)
+    }
+}
+
+impl Mapping {
+    /// The field of a name in a query. `.keyword` and `.enum` work for every text field.
+    pub(crate) fn field(&self, name: &str) -> Option<Field> {
+        if let Some(field) = self.fields.get(name) {
+            return Some(field.clone());
+        }
+        let parent = name
+            .strip_suffix(".keyword")
+            .or_else(|| name.strip_suffix(".enum"))?;
+        let field = self.fields.get(parent)?.clone();
+        let (kind, ignore_above) = (Kind::Keyword, IGNORE_ABOVE);
+        let is_text = matches!(field.kind, Kind::Text | Kind::Keyword);
+        is_text.then_some(Field {
+            kind,
+            ignore_above,
+            ..field
+        })
+    }
+
+    /// Lays `update` over the mapping. After an `Err` it must be thrown away.
+    pub(crate) fn merge(&mut self, update: &Value) -> Result<()> {
+        let Value::Object(update) = update else {
+            refuse!("mapper_parsing_exception", "Expected a map for the mapping")
+        };
+        for (key, value) in update.iter().filter(|(key, _)| *key != "properties") {
+            self.tree.insert(key.clone(), value.clone());
+        }
+        let dynamic = self.dynamic();
+        if !matches!(dynamic.as_str(), "true" | "false" | "strict") {
+            return Err(Problem::unsupported(format!(
+                "a mapping with [dynamic: {dynamic}]"
+            )));
+        }
+        match update.get("properties") {
+            Some(properties) => self.declare(properties, "", 1),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in the `properties` of the root or of an object.
+    fn declare(&mut self, properties: &Value, prefix: &str, depth: usize) -> Result<()> {
+        let Value::Object(properties) = properties else {
+            refuse!(
+                "mapper_parsing_exception",
+                "Expected a map for the properties of [{prefix}]"
+            )
+        };
+        if depth > DEPTH_LIMIT {
+            refuse!(
+                "illegal_argument_exception",
+                "[{prefix}] is nested deeper than {DEPTH_LIMIT}"
+            );
+        }
+        for (name, definition) in properties {
+            let path = format!("{prefix}{name}");
+            let Value::Object(object) = definition else {
+                refuse!(
+                    "mapper_parsing_exception",
+                    "Expected a map for the definition of [{path}]"
+                )
+            };
+            let mut own = object.clone();
+            let inner = own.shift_remove("properties");
+            self.add(&path, Value::Object(own))?;
+            if let Some(inner) = inner {
+                self.declare(&inner, &format!("{path}."), depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a field with its parents and subfields, or changes its definition; its type must stay the same.
+    pub(crate) fn add(&mut self, path: &str, definition: Value) -> Result<()> {
+        let mut field = Field::of(&definition, path, path)?;
+        if let Some(known) = self.fields.get(path) {
+            let (old, new) = (&known.type_name, &field.type_name);
+            if old != new {
+                refuse!(
+                    "illegal_argument_exception",
+                    "mapper [{path}] cannot be changed from type [{old}] to [{new}]"
+                );
+            }
+        }
+        for (name, definition) in definition["fields"].as_object().into_iter().flatten() {
+            let name = format!("{path}.{name}");
+            let subfield = Field::of(definition, &name, path)?;
+            field.has_words |= subfield.has_words;
+            field.ignore_above = field.ignore_above.max(subfield.ignore_above);
+            self.fields.insert(name, subfield);
+        }
+        self.fields.insert(path.to_owned(), field);
+        let mut place = self.tree.entry("properties").or_insert_with(|| json!({}));
+        let mut names = path.split('.').peekable();
+        let mut parent = String::new();
+        while let Some(name) = names.next() {
+            place = &mut place[name];
+            parent = format!("{parent}.{name}");
+            if names.peek().is_some() {
+                if !self.fields.contains_key(&parent[1..]) {
+                    let object = Field::of(&json!({}), path, &parent[1..])?;
+                    self.fields.insert(parent[1..].to_owned(), object);
+                }
+                place = &mut place["properties"];
+            }
+        }
+        match (place, definition) {
+            (Value::Object(place), Value::Object(definition)) => place.extend(definition),
+            (place, definition) => *place = definition,
+        }
+        Ok(())
+    }
+
+    fn dynamic(&self) -> String {
+        self.tree
+            .get("dynamic")
+            .map_or("true".to_owned(), plain_text)
+    }
+
+    /// Checks a document. Returns the mapping with the fields that it adds, or what is wrong with it.
+    pub(crate) fn check<'m>(
+        &'m self,
+        id: &'m str,
+        document: &Map<String, Value>,
+        limit: Option<usize>,
+    ) -> Result<Cow<'m, Mapping>> {
+        let mut check = Check {
+            mapping: Cow::Borrowed(self),
+            id,
+        };
+        check.object(document, "", 1)?;
+        let (limit, count) = (limit.unwrap_or(FIELD_LIMIT), check.mapping.fields.len());
+        if count > limit && count > self.fields.len() {
+            refuse!(
+                "document_parsing_exception",
+                "[1:1] failed to parse: Limit of total fields [{limit}] has been exceeded"
+            );
+        }
+        Ok(check.mapping)
+    }
+}
+
 /// One document under the magnifying glass.
 struct Check<'c> {
-    mapping: &'c Mapping,
+    mapping: Cow<'c, Mapping>,
     id: &'c str,
-    added: HashMap<String, Kind>,
-    additions: Additions,
 }
 
 impl Check<'_> {
-    fn object(
-        &mut self,
-        object: &Map<String, Value>,
-        prefix: &str,
-        dynamic: Dynamic,
-        depth: usize,
-    ) -> Result<()> {
-        if depth > DEPTH_LIMIT && dynamic == Dynamic::Add {
+    fn object(&mut self, object: &Map<String, Value>, prefix: &str, depth: usize) -> Result<()> {
+        if depth > DEPTH_LIMIT && self.mapping.dynamic() == "true" {
             refuse!(
                 "document_parsing_exception",
                 "[1:1] Limit of mapping depth [{DEPTH_LIMIT}] has been exceeded by [{prefix}]"
@@ -350,65 +358,61 @@ impl Check<'_> {
                     "[1:1] field name [{path}] cannot be empty or have an empty part"
                 );
             }
-            if METADATA.contains(&path.as_str()) {
+            if METADATA.split(' ').any(|name| name == path) {
                 refuse!(
                     "document_parsing_exception",
                     "[1:1] Field [{path}] is a metadata field and cannot be added inside a document."
                 );
             }
-            self.value(value, &path, dynamic, depth)?;
+            self.value(value, &path, depth)?;
         }
         Ok(())
     }
 
-    fn kind(&self, path: &str) -> Option<Kind> {
-        let known = || self.mapping.fields.get(path).map(|field| field.kind);
-        self.added.get(path).copied().or_else(known)
-    }
-
-    fn value(&mut self, value: &Value, path: &str, dynamic: Dynamic, depth: usize) -> Result<()> {
-        match (self.kind(path), value) {
+    fn value(&mut self, value: &Value, path: &str, depth: usize) -> Result<()> {
+        let field = self.mapping.fields.get(path);
+        match (field.map(|field| field.kind), value) {
             (Some(Kind::Opaque), _) | (_, Value::Null) => Ok(()),
-            (_, Value::Array(items)) => items
-                .iter()
-                .try_for_each(|item| self.value(item, path, dynamic, depth)),
-            (Some(Kind::Object(dynamic)), Value::Object(object)) => {
-                self.object(object, &format!("{path}."), dynamic, depth + 1)
+            (_, Value::Array(items)) => {
+                let mut items = items.iter();
+                items.try_for_each(|item| self.value(item, path, depth))
             }
-            (Some(Kind::Object(_)), _) => refuse!(
+            (Some(Kind::Object), Value::Object(object)) => {
+                self.object(object, &format!("{path}."), depth + 1)
+            }
+            (Some(Kind::Object), _) => refuse!(
                 "document_parsing_exception",
                 "[1:1] object mapping for [{path}] tried to parse field [{path}] as object, but found a concrete value"
             ),
-            (Some(kind), value) => self.scalar(kind, value, path),
-            (None, value) => self.unknown(value, path, dynamic, depth),
+            (Some(_), value) => self.scalar(value, path),
+            (None, value) => self.unknown(value, path, depth),
         }
     }
 
-    fn scalar(&self, kind: Kind, value: &Value, path: &str) -> Result<()> {
+    fn scalar(&self, value: &Value, path: &str) -> Result<()> {
+        let Some(field) = self.mapping.fields.get(path) else {
+            return Ok(());
+        };
         // Elasticsearch takes an empty text for no number and no truth.
-        if key_of(kind, value).is_some() || (value == "" && kind != Kind::Date) {
+        if field.key(value).is_some() || (value == "" && field.kind != Kind::Date) {
             return Ok(());
         }
-        let type_name = self
-            .mapping
-            .fields
-            .get(path)
-            .map_or("long", |field| &field.type_name);
+        let (type_name, id) = (&field.type_name, self.id);
         let preview: String = value.to_string().chars().take(50).collect();
         let reason = format!(
-            "[1:1] failed to parse field [{path}] of type [{type_name}] in document with id '{}'. Preview of field's value: '{preview}'",
-            self.id
+            "[1:1] failed to parse field [{path}] of type [{type_name}] in document with id '{id}'. Preview of field's value: '{preview}'"
         );
         let cause = json!({"type": "illegal_argument_exception", "reason": format!("For input: {preview}")});
         Err(Problem::new(400, "document_parsing_exception", reason).with("caused_by", cause))
     }
 
-    fn unknown(&mut self, value: &Value, path: &str, dynamic: Dynamic, depth: usize) -> Result<()> {
+    /// Maps a field that is not mapped by its value, if the mapping allows it.
+    fn unknown(&mut self, value: &Value, path: &str, depth: usize) -> Result<()> {
         // The parents of a dotted name must be objects, or nothing yet.
         for (at, _) in path.match_indices('.') {
             let parent = &path[..at];
-            match self.kind(parent) {
-                None | Some(Kind::Object(_)) => {}
+            match self.mapping.fields.get(parent).map(|field| field.kind) {
+                None | Some(Kind::Object) => {}
                 Some(Kind::Opaque) => return Ok(()),
                 Some(_) => refuse!(
                     "document_parsing_exception",
@@ -416,72 +420,39 @@ impl Check<'_> {
                 ),
             }
         }
-        let (kind, definition) = match (dynamic, value) {
-            (Dynamic::Ignore, _) => return Ok(()),
-            (Dynamic::Refuse, _) => refuse!(
+        match self.mapping.dynamic().as_str() {
+            "true" => {}
+            "false" => return Ok(()),
+            _ => refuse!(
                 "strict_dynamic_mapping_exception",
                 "[1:1] mapping set to strict, dynamic introduction of [{path}] within [_doc] is not allowed"
             ),
-            (_, Value::Object(object)) => {
-                self.added.insert(path.to_owned(), Kind::Object(dynamic));
-                let before = self.additions.len();
-                self.object(object, &format!("{path}."), dynamic, depth + 1)?;
-                if self.additions.len() == before {
-                    self.additions
-                        .push((path.to_owned(), json!({"type": "object"})));
+        }
+        let definition = match value {
+            Value::Object(object) => {
+                self.object(object, &format!("{path}."), depth + 1)?;
+                if self.mapping.fields.contains_key(path) {
+                    return Ok(());
                 }
-                return Ok(());
+                json!({"type": "object"})
             }
-            (_, Value::Bool(_)) => (Kind::Boolean, json!({"type": "boolean"})),
-            (_, Value::Number(number)) if number.is_f64() => {
-                (Kind::Float, json!({"type": "float"}))
-            }
-            (_, Value::Number(_)) => (Kind::Integer(i64::MIN, i64::MAX), json!({"type": "long"})),
-            (_, Value::String(text)) if dates::looks_like_date(text) => {
-                (Kind::Date, json!({"type": "date"}))
+            Value::Bool(_) => json!({"type": "boolean"}),
+            Value::Number(number) if number.is_f64() => json!({"type": "float"}),
+            Value::Number(_) => json!({"type": "long"}),
+            // Pure numbers are not dates.
+            Value::String(text) if text.contains(['-', ':']) && dates::parse(text).is_some() => {
+                json!({"type": "date"})
             }
             _ => {
                 let keyword = json!({"type": "keyword", "ignore_above": IGNORE_ABOVE});
-                (
-                    Kind::Text,
-                    json!({"type": "text", "fields": {"keyword": keyword}}),
-                )
+                json!({"type": "text", "fields": {"keyword": keyword}})
             }
         };
-        self.scalar(kind, value, path)?;
-        self.added.insert(path.to_owned(), kind);
-        self.additions.push((path.to_owned(), definition));
-        Ok(())
-    }
-}
-
-/// The one text that stands for a value in exact comparisons; `None` if the value does not fit the kind.
-pub(crate) fn key_of(kind: Kind, value: &Value) -> Option<String> {
-    let text = value.as_str();
-    match kind {
-        Kind::Text | Kind::Keyword if value.is_object() => None,
-        Kind::Text | Kind::Keyword => text.map(str::to_owned).or_else(|| Some(value.to_string())),
-        Kind::Boolean => value
-            .as_bool()
-            .or_else(|| text?.parse().ok())
-            .map(|truth| truth.to_string()),
-        Kind::Date => dates::millis_of(value).map(|millis| millis.to_string()),
-        Kind::Integer(low, high) => {
-            let whole = value.as_i64().or_else(|| text?.trim().parse().ok());
-            // Elasticsearch cuts off the fraction; 9.2e18 and above do not fit.
-            let cut = || number_of(value).filter(|number| !value.is_u64() && number.abs() < 9.2e18);
-            let whole = whole.or_else(|| cut().map(|number| number as i64))?;
-            (low..=high).contains(&whole).then(|| whole.to_string())
+        self.mapping.to_mut().add(path, definition)?;
+        if value.is_object() {
+            Ok(())
+        } else {
+            self.scalar(value, path)
         }
-        Kind::Float => number_of(value).map(|number| number.to_string()),
-        Kind::Object(_) | Kind::Opaque => None,
     }
-}
-
-/// The number in a value, for comparisons.
-pub(crate) fn number_of(value: &Value) -> Option<f64> {
-    let number = value
-        .as_f64()
-        .or_else(|| value.as_str()?.trim().parse().ok());
-    number.filter(|number: &f64| number.is_finite())
 }

@@ -15,7 +15,7 @@ const NAMES: [&str; 2] = ["search-default-ingestion", "ent-search-generic-ingest
 /// Characters taken from a file unless `_attachment_indexed_chars` says otherwise, as in Elasticsearch.
 const INDEXED_CHARACTERS: i64 = 100_000;
 const HELPER_FIELDS: &str = "_attachment _attachment_indexed_chars _extracted_attachment _extract_binary_content _reduce_whitespace _run_ml_inference";
-/// First bytes of formats that are not text although they may have no zero byte.
+/// First bytes of formats that are not text although they may have no zero byte: PDF, ZIP, old Office, RTF, gzip.
 const FORMATS: [&[u8]; 5] = [
     b"%PDF",
     b"PK\x03\x04",
@@ -26,26 +26,28 @@ const FORMATS: [&[u8]; 5] = [
 /// Elements inside a word or sentence: their tags leave no gap.
 const INLINE: &str = " a abbr b cite code em font i kbd mark q s small span strong sub u ";
 
-/// Runs the pipeline of that name over a document. Returns whether there was one.
-pub(crate) fn run(name: Option<&str>, document: &mut Map<String, Value>) -> Result<bool> {
-    let Some(name) = name.filter(|name| !matches!(*name, "" | "_none")) else {
-        return Ok(false);
-    };
+/// Runs the pipeline of that name, if it is one, over a document.
+pub(crate) fn run(name: &str, document: &mut Map<String, Value>) -> Result<()> {
+    if matches!(name, "" | "_none") {
+        return Ok(());
+    }
     if !NAMES.contains(&name) {
         refuse!(
             "illegal_argument_exception",
             "pipeline with id [{name}] does not exist"
         );
     }
-    let attachment = document.get("_attachment").cloned().unwrap_or_default();
     if document.get("_extract_binary_content") == Some(&json!(true)) {
         let limit = document
             .get("_attachment_indexed_chars")
             .and_then(Value::as_i64);
         let limit = usize::try_from(limit.unwrap_or(INDEXED_CHARACTERS)).unwrap_or(usize::MAX);
-        match extract(&attachment).map(|text| text.trim().chars().take(limit).collect::<String>()) {
-            Ok(text) if !text.is_empty() => drop(document.insert("body".to_owned(), json!(text))),
-            Ok(_) => {}
+        match extract(document.get("_attachment").unwrap_or(&Value::Null)) {
+            Ok(text) if text.trim().is_empty() => {}
+            Ok(text) => {
+                let text: String = text.trim().chars().take(limit).collect();
+                document.insert("body".to_owned(), json!(text));
+            }
             Err(why) => note(document, name, "attachment", &why),
         }
         if let Some(Value::String(body)) = document.get_mut("body") {
@@ -57,28 +59,27 @@ pub(crate) fn run(name: Option<&str>, document: &mut Map<String, Value>) -> Resu
             None | Some(Value::Null) => {}
             Some(Value::String(body)) => {
                 let words = body.split([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
-                *body = words
-                    .filter(|word| !word.is_empty())
-                    .collect::<Vec<_>>()
-                    .join(" ");
+                let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+                *body = words.join(" ");
             }
             Some(_) => note(document, name, "gsub", "field [body] is not a text"),
         }
     }
-    HELPER_FIELDS
-        .split(' ')
-        .for_each(|field| drop(document.shift_remove(field)));
-    Ok(true)
+    for field in HELPER_FIELDS.split(' ') {
+        document.shift_remove(field);
+    }
+    Ok(())
 }
 
 fn note(document: &mut Map<String, Value>, pipeline: &str, processor: &str, why: &str) {
-    let message =
-        format!("Processor '{processor}' in pipeline '{pipeline}' failed with message '{why}'");
+    let message = json!(format!(
+        "Processor '{processor}' in pipeline '{pipeline}' failed with message '{why}'"
+    ));
     match document
         .entry("_ingestion_errors")
         .or_insert_with(|| json!([]))
     {
-        Value::Array(errors) => errors.push(json!(message)),
+        Value::Array(errors) => errors.push(message),
         other => *other = json!([other.take(), message]),
     }
 }
@@ -92,28 +93,25 @@ fn extract(attachment: &Value) -> std::result::Result<String, String> {
     let decoded = STANDARD.decode(encoded.replace(['\r', '\n'], ""));
     let bytes = decoded.map_err(|error| format!("field [_attachment] is not base64: {error}"))?;
     let units = |join: fn([u8; 2]) -> u16| -> Vec<u16> {
-        bytes[2..]
-            .chunks_exact(2)
-            .map(|pair| join([pair[0], pair[1]]))
-            .collect()
+        let pairs = bytes[2..].chunks_exact(2);
+        pairs.map(|pair| join([pair[0], pair[1]])).collect()
     };
+    let is_binary = bytes.iter().take(8192).any(|byte| *byte == 0);
     let text = match bytes.get(..2) {
         Some([0xff, 0xfe]) => String::from_utf16_lossy(&units(u16::from_le_bytes)).into(),
         Some([0xfe, 0xff]) => String::from_utf16_lossy(&units(u16::from_be_bytes)).into(),
-        _ if bytes.iter().take(8192).any(|byte| *byte == 0)
-            || FORMATS.iter().any(|start| bytes.starts_with(start)) =>
-        {
+        _ if is_binary || FORMATS.iter().any(|start| bytes.starts_with(start)) => {
             return Err("this store reads text formats only, see docs/store.md".to_owned());
         }
         _ => String::from_utf8_lossy(&bytes),
     };
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let marked_up =
-        |after: &str| after.starts_with(|first: char| first.is_ascii_alphabetic() || first == '!');
-    let marked_up = text
-        .strip_prefix('<')
-        .is_some_and(|after| marked_up(after) || after.starts_with("?xml"));
-    Ok(if marked_up {
+    let opens = |first: char| first.is_ascii_alphabetic() || first == '!';
+    let is_marked_up = match text.strip_prefix('<') {
+        Some(after) => after.starts_with(opens) || after.starts_with("?xml"),
+        None => false,
+    };
+    Ok(if is_marked_up {
         strip_tags(text)
     } else {
         text.to_owned()
@@ -136,11 +134,11 @@ fn strip_tags(text: &str) -> String {
             rest = after;
         } else if rest.starts_with('<') && rest[1..].starts_with(opens_tag) {
             let (tag, after) = rest.split_at(tag_end(rest));
-            let name = tag[1..]
-                .trim_start_matches('/')
-                .split(|letter: char| !letter.is_ascii_alphanumeric());
-            let name = name.take(1).collect::<String>().to_ascii_lowercase();
-            rest = if matches!(name.as_str(), "script" | "style") {
+            let name = tag[1..].trim_start_matches('/');
+            let end = name.find(|letter: char| !letter.is_ascii_alphanumeric());
+            let name = name[..end.unwrap_or(name.len())].to_ascii_lowercase();
+            let hides = matches!(name.as_str(), "script" | "style");
+            rest = if hides {
                 skip_element(after, &name)
             } else {
                 after
@@ -149,10 +147,17 @@ fn strip_tags(text: &str) -> String {
                 plain.push('\n');
             }
         } else {
-            let (character, length) =
-                entity(rest).unwrap_or((rest.chars().next().unwrap_or_default(), 1));
-            plain.push(character);
-            rest = &rest[length..];
+            let end = rest
+                .bytes()
+                .take(12)
+                .position(|byte| byte == b';')
+                .unwrap_or(0);
+            let (entity, after) = rest.split_at(end + 1);
+            match htmlescape::decode_html(entity) {
+                Ok(character) => plain.push_str(&character.replace('\u{a0}', " ")),
+                Err(_) => plain.push_str(entity),
+            }
+            rest = after;
         }
     }
     plain + rest
@@ -180,58 +185,18 @@ fn skip_element<'t>(text: &'t str, name: &str) -> &'t str {
     at.map_or("", |at| &text[at + tag_end(&text[at..])..])
 }
 
-/// Names of U+00A0 to U+00FF in their order.
-const LATIN: &str = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest Agrave Aacute Acirc Atilde Auml Aring AElig Ccedil Egrave Eacute Ecirc Euml Igrave Iacute Icirc Iuml ETH Ntilde Ograve Oacute Ocirc Otilde Ouml times Oslash Ugrave Uacute Ucirc Uuml Yacute THORN szlig agrave aacute acirc atilde auml aring aelig ccedil egrave eacute ecirc euml igrave iacute icirc iuml eth ntilde ograve oacute ocirc otilde ouml divide oslash ugrave uacute ucirc uuml yacute thorn yuml";
-const OTHERS: &str = "amp& lt< gt> quot\" apos' hellip… ndash– mdash— lsquo‘ rsquo’ ldquo“ rdquo” bull• euro€ trade™";
-
-/// The character of the entity at the start of `text` and the length of the entity.
-fn entity(text: &str) -> Option<(char, usize)> {
-    let end = text.bytes().take(12).position(|byte| byte == b';')?;
-    let name = text.get(1..end).filter(|_| text.starts_with('&'))?;
-    let other = || {
-        OTHERS.split(' ').find_map(|entry| {
-            entry
-                .strip_prefix(name)?
-                .chars()
-                .next()
-                .filter(|_| entry.chars().count() == name.len() + 1)
-        })
-    };
-    let latin = || {
-        LATIN
-            .split(' ')
-            .zip('\u{a0}'..='\u{ff}')
-            .find(|(latin, _)| *latin == name)
-            .map(|(_, character)| character)
-    };
-    let character = match name.strip_prefix('#') {
-        Some(number) => char::from_u32(match number.strip_prefix(['x', 'X']) {
-            Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16).ok()?,
-            None => number.parse().ok()?,
-        })?,
-        None => other().or_else(latin)?,
-    };
-    Some((
-        if character == '\u{a0}' {
-            ' '
-        } else {
-            character
-        },
-        end + 1,
-    ))
-}
-
-/// `GET _ingest/pipeline/{id}`.
-pub(crate) fn show(name: Option<&str>) -> Result<Reply> {
-    let answers: Value = serde_json::from_str(include_str!("templates/answers.json"))?;
+/// `GET _ingest/pipeline` with or without a name.
+pub(crate) fn show(name: Option<&&str>) -> Result<Reply> {
+    let about = json!({
+        "version": 1, "description": "Built into the store: reads text formats, sets [body], tidies white space",
+        "_meta": {"managed": true, "managed_by": "tributary-store"}, "processors": []
+    });
     let known = NAMES
         .iter()
-        .filter(|known| name.is_none_or(|name| name == **known));
+        .filter(|known| name.is_none_or(|name| name == *known));
     let shown: Map<String, Value> = known
-        .map(|known| ((*known).to_owned(), answers["pipeline"].clone()))
+        .map(|known| ((*known).to_owned(), about.clone()))
         .collect();
-    Reply::with(
-        if shown.is_empty() { 404 } else { 200 },
-        Value::Object(shown),
-    )
+    let status = if shown.is_empty() { 404 } else { 200 };
+    Ok((status, Value::Object(shown)))
 }

@@ -1,10 +1,27 @@
-//! Choosing parts of a JSON tree by path patterns: `_source` filters and `filter_path`.
+//! Reading JSON trees: patterns, `_source` filters and `filter_path`.
+
+use std::slice;
 
 use serde_json::{Map, Value, json};
 
 use crate::errors::Result;
-use crate::http::Params;
+use crate::http::Call;
 use crate::schema;
+
+/// A text as it is, everything else as JSON.
+pub(crate) fn plain_text(value: &Value) -> String {
+    let text = value.as_str().map(str::to_owned);
+    text.unwrap_or_else(|| value.to_string())
+}
+
+/// The items of a list, or the one value that stands for a list of one.
+pub(crate) fn many(value: &Value) -> slice::Iter<'_, Value> {
+    match value {
+        Value::Null => [].iter(),
+        Value::Array(items) => items.iter(),
+        one => slice::from_ref(one).iter(),
+    }
+}
 
 /// Whether `text` fits `pattern`, in which `*` stands for any characters.
 pub(crate) fn glob(pattern: &str, text: &str) -> bool {
@@ -15,18 +32,17 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
         return false;
     };
     let (middle, last) = others.rsplit_once('*').unwrap_or(("", others));
-    for part in middle.split('*') {
-        match rest.split_once(part) {
-            Some((_, after)) if !part.is_empty() => rest = after,
-            Some(_) => {}
-            None => return false,
-        }
+    for part in middle.split('*').filter(|part| !part.is_empty()) {
+        let Some((_, after)) = rest.split_once(part) else {
+            return false;
+        };
+        rest = after;
     }
     rest.ends_with(last)
 }
 
 /// Path patterns to keep and to leave out. No patterns to keep means keep everything.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub(crate) struct Selection {
     /// Nothing at all is wanted.
     pub(crate) nothing: bool,
@@ -34,71 +50,51 @@ pub(crate) struct Selection {
     excludes: Vec<String>,
 }
 
-fn list(text: &str) -> impl Iterator<Item = String> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|pattern| !pattern.is_empty())
-        .map(str::to_owned)
+/// The parts of a text between commas.
+pub(crate) fn list(text: &str) -> Vec<&str> {
+    let parts = text.split(',').map(str::trim);
+    parts.filter(|part| !part.is_empty()).collect()
 }
 
 impl Selection {
     /// `filter_path`: patterns with a leading `-` leave out. `**` is as good as `*`: both cross dots.
     pub(crate) fn of_filter_path(text: &str) -> Selection {
-        let (out, includes): (Vec<_>, Vec<_>) =
-            list(text).partition(|pattern| pattern.starts_with('-'));
-        let excludes = out
-            .iter()
-            .map(|pattern| pattern.trim_start_matches('-').to_owned())
-            .collect();
-        Selection {
-            nothing: false,
-            includes,
-            excludes,
+        let mut selection = Selection::default();
+        for pattern in list(text) {
+            match pattern.strip_prefix('-') {
+                Some(pattern) => selection.excludes.push(pattern.to_owned()),
+                None => selection.includes.push(pattern.to_owned()),
+            }
         }
+        selection
     }
 
     /// `_source` of a body: a truth, a pattern, a list of patterns, or includes and excludes.
-    pub(crate) fn of_body(value: &Value) -> Result<Selection> {
+    fn of_body(value: &Value) -> Result<Selection> {
         let body = match value {
             Value::Bool(_) | Value::Null => json!({}),
             Value::Object(_) => value.clone(),
             patterns => json!({"includes": patterns}),
         };
         schema::check("source_filter", &body)?;
-        let patterns = |keys: [&str; 2]| {
-            let given = keys.iter().flat_map(|key| {
-                body[*key]
-                    .as_array()
-                    .cloned()
-                    .unwrap_or(vec![body[*key].clone()])
-            });
-            given
-                .filter_map(|pattern| pattern.as_str().map(str::to_owned))
-                .collect()
-        };
-        let (includes, excludes) = (
-            patterns(["includes", "include"]),
-            patterns(["excludes", "exclude"]),
-        );
+        let patterns = |key: &str| many(&body[key]).map(plain_text).collect();
         Ok(Selection {
             nothing: *value == false,
-            includes,
-            excludes,
+            includes: patterns("includes"),
+            excludes: patterns("excludes"),
         })
     }
 
-    /// `_source`, `_source_includes` and `_source_excludes` of the address; `None` if none is given.
-    pub(crate) fn of_params(params: &Params) -> Option<Selection> {
-        let keys = ["_source", "_source_includes", "_source_excludes"];
-        keys.iter().find_map(|key| params.text(key))?;
-        let [source, includes, excludes] = keys.map(|key| params.text(key).unwrap_or_default());
-        let patterns = list(source).filter(|pattern| pattern != "true" && pattern != "false");
-        let includes = patterns.chain(list(includes)).collect();
-        Some(Selection {
-            nothing: source == "false",
-            includes,
-            excludes: list(excludes).collect(),
-        })
+    /// `_source`, `_source_includes` and `_source_excludes` of the address, or else that of the body.
+    pub(crate) fn of_call(call: &Call, body: &Value) -> Result<Selection> {
+        let [includes, excludes] =
+            ["_source_includes", "_source_excludes"].map(|key| list(call.param(key)));
+        match call.param("_source") {
+            "" if includes.is_empty() && excludes.is_empty() => Self::of_body(body),
+            "" | "true" => Self::of_body(&json!({"includes": includes, "excludes": excludes})),
+            "false" => Self::of_body(&json!(false)),
+            patterns => Self::of_body(&json!(list(patterns))),
+        }
     }
 
     /// The chosen parts of `value`.
@@ -106,8 +102,8 @@ impl Selection {
         if self.includes.is_empty() && self.excludes.is_empty() {
             return value;
         }
-        self.prune(value, "", self.includes.is_empty())
-            .unwrap_or_else(|| json!({}))
+        let pruned = self.prune(value, "", self.includes.is_empty());
+        pruned.unwrap_or_else(|| json!({}))
     }
 
     fn prune(&self, value: Value, path: &str, kept: bool) -> Option<Value> {
@@ -115,27 +111,22 @@ impl Selection {
             Value::Object(object) => {
                 let mut pruned = Map::new();
                 for (key, child) in object {
-                    let path = if path.is_empty() {
-                        key.clone()
-                    } else {
-                        format!("{path}.{key}")
-                    };
-                    let fits =
-                        |patterns: &[String]| patterns.iter().any(|pattern| glob(pattern, &path));
-                    let kept = kept || fits(&self.includes);
-                    let child = if fits(&self.excludes) {
-                        None
-                    } else {
-                        self.prune(child, &path, kept)
-                    };
-                    pruned.extend(child.map(|child| (key, child)));
+                    let path = format!("{path}.{key}");
+                    let fits = |pattern: &String| glob(pattern, &path[1..]);
+                    if !self.excludes.iter().any(fits) {
+                        let kept = kept || self.includes.iter().any(fits);
+                        let child = self.prune(child, &path, kept);
+                        pruned.extend(child.map(|child| (key, child)));
+                    }
                 }
                 Value::Object(pruned)
             }
-            Value::Array(items) => items
-                .into_iter()
-                .filter_map(|item| self.prune(item, path, kept))
-                .collect(),
+            Value::Array(items) => {
+                let items = items.into_iter();
+                items
+                    .filter_map(|item| self.prune(item, path, kept))
+                    .collect()
+            }
             scalar => return kept.then_some(scalar),
         };
         (kept || (pruned != json!({}) && pruned != json!([]))).then_some(pruned)

@@ -8,25 +8,28 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
-use redb::{ReadTransaction, WriteTransaction};
+use redb::{Database, ReadOnlyTable, ReadTransaction, WriteTransaction};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::errors::{Problem, Result};
 use crate::mapping::Mapping;
 
+/// The uuid of an index, and what lies under it.
 type InIndex<K> = (&'static str, K);
+/// Version, id and source of a document.
+type Row<'r> = (u64, &'r str, &'r str);
 /// Name of an index to what is known of it.
-const CATALOGUE: TableDefinition<&str, &[u8]> = TableDefinition::new("catalogue");
+const CATALOGUE: TableDefinition<&str, &str> = TableDefinition::new("catalogue");
 /// Uuid of an index to its next sequence number and its number of documents.
 const COUNTS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("counts");
-const DOCUMENTS: TableDefinition<InIndex<u64>, &[u8]> = TableDefinition::new("documents");
+const DOCUMENTS: TableDefinition<InIndex<u64>, Row<'static>> = TableDefinition::new("documents");
 /// Id to sequence number.
 const IDS: TableDefinition<InIndex<&str>, u64> = TableDefinition::new("ids");
 /// Ids of deleted documents, until the full-text index has heard of them.
 const GONE: TableDefinition<InIndex<u64>, &str> = TableDefinition::new("gone");
-const KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("api_keys");
+const KEYS: TableDefinition<&str, &str> = TableDefinition::new("api_keys");
 /// Memory that redb may use for pages of the file.
 const CACHE_BYTES: usize = 32 << 20;
 
@@ -43,16 +46,12 @@ pub(crate) struct Index {
     pub(crate) history_uuid: String,
     pub(crate) created_at: i64,
     pub(crate) aliases: Map<String, Value>,
+    /// By their full names without `index.`, all as texts.
     pub(crate) settings: Map<String, Value>,
     pub(crate) mapping: Mapping,
 }
 
 impl Index {
-    /// Whether it has a full-text index. Indices with a dot hold small records and are read through.
-    pub(crate) fn has_full_text(&self) -> bool {
-        !self.name.starts_with('.')
-    }
-
     pub(crate) fn is_hidden(&self) -> bool {
         self.name.starts_with('.') || self.settings.get("hidden") == Some(&Value::from("true"))
     }
@@ -73,46 +72,22 @@ pub(crate) struct Document {
     pub(crate) source: String,
 }
 
-/// A document as it lies in the file, not copied: version, length of the id, id, source.
-pub(crate) struct Row<'r> {
-    pub(crate) seq_no: u64,
-    pub(crate) version: u64,
-    pub(crate) id: &'r str,
-    pub(crate) source: &'r str,
-}
-
-impl<'r> Row<'r> {
-    fn decode(seq_no: u64, row: &'r [u8]) -> Result<Row<'r>> {
-        let broken = || Problem::internal("a row of the file is damaged");
-        let (version, rest) = row.split_first_chunk::<8>().ok_or_else(broken)?;
-        let (length, rest) = rest.split_first_chunk::<2>().ok_or_else(broken)?;
-        let text = std::str::from_utf8(rest).map_err(Problem::internal)?;
-        let length = usize::from(u16::from_le_bytes(*length));
-        let (id, source) = text.split_at_checked(length).ok_or_else(broken)?;
-        Ok(Row {
-            seq_no,
-            version: u64::from_le_bytes(*version),
-            id,
-            source,
-        })
-    }
-
-    fn copy(&self) -> Document {
-        let (id, source) = (self.id.to_owned(), self.source.to_owned());
+impl Document {
+    fn of(seq_no: u64, (version, id, source): Row) -> Document {
         Document {
-            seq_no: self.seq_no,
-            version: self.version,
-            id,
-            source,
+            seq_no,
+            version,
+            id: id.to_owned(),
+            source: source.to_owned(),
         }
     }
 }
 
-/// A stable view of the documents of one index.
+/// A stable view of one index and its documents.
 pub(crate) struct View {
-    index: Arc<Index>,
+    pub(crate) index: Arc<Index>,
     transaction: ReadTransaction,
-    documents: ReadOnlyTable<InIndex<u64>, &'static [u8]>,
+    documents: ReadOnlyTable<InIndex<u64>, Row<'static>>,
     /// The sequence number that the next write will get.
     pub(crate) next: u64,
     pub(crate) count: u64,
@@ -121,50 +96,37 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn get(&self, id: &str) -> Result<Option<Document>> {
         let ids = self.transaction.open_table(IDS)?;
-        let seq_no = ids
-            .get((self.index.uuid.as_str(), id))?
-            .map(|found| found.value());
-        seq_no.map_or(Ok(None), |seq_no| self.look(seq_no, |row| Ok(row.copy())))
-    }
-
-    /// Looks at a document without copying it.
-    pub(crate) fn look<T>(
-        &self,
-        at: u64,
-        look: impl FnOnce(Row) -> Result<T>,
-    ) -> Result<Option<T>> {
-        let row = self.documents.get((self.index.uuid.as_str(), at))?;
-        row.map(|row| look(Row::decode(at, row.value())?))
-            .transpose()
-    }
-
-    /// Reads documents in the order of their sequence numbers until `visit` says stop. Memory: one document.
-    pub(crate) fn scan(&self, from: u64, mut visit: impl FnMut(Row) -> Result<bool>) -> Result<()> {
-        for entry in self.documents.range(self.index.numbers(from))? {
-            let (key, row) = entry?;
-            if !visit(Row::decode(key.value().1, row.value())?)? {
-                break;
-            }
+        match ids.get((self.index.uuid.as_str(), id))? {
+            Some(seq_no) => self.at(seq_no.value()),
+            None => Ok(None),
         }
-        Ok(())
     }
 
-    /// The mapping of the index as it is in this view.
-    pub(crate) fn mapping(&self) -> Result<Mapping> {
-        let record = self
-            .transaction
-            .open_table(CATALOGUE)?
-            .get(self.index.name.as_str())?;
-        let record = record.ok_or_else(|| Problem::missing_index(&self.index.name))?;
-        Ok(serde_json::from_slice::<Index>(record.value())?.mapping)
+    /// The document whose last write has this number.
+    pub(crate) fn at(&self, seq_no: u64) -> Result<Option<Document>> {
+        let row = self.documents.get((self.index.uuid.as_str(), seq_no))?;
+        Ok(row.map(|row| Document::of(seq_no, row.value())))
+    }
+
+    /// The documents in the order of their sequence numbers.
+    pub(crate) fn scan(&self, from: u64) -> Result<impl Iterator<Item = Result<Document>>> {
+        let rows = self.documents.range(self.index.numbers(from))?;
+        Ok(rows.map(|row| {
+            let (key, row) = row?;
+            Ok(Document::of(key.value().1, row.value()))
+        }))
+    }
+
+    /// The sequence numbers of the first `most` documents from a number on.
+    pub(crate) fn numbers(&self, from: u64, most: usize) -> Result<Vec<u64>> {
+        let rows = self.documents.range(self.index.numbers(from))?;
+        rows.take(most).map(|row| Ok(row?.0.value().1)).collect()
     }
 
     /// The ids deleted at `from` or later.
     pub(crate) fn gone(&self, from: u64) -> Result<Vec<String>> {
-        let gone = self
-            .transaction
-            .open_table(GONE)?
-            .range(self.index.numbers(from))?;
+        let gone = self.transaction.open_table(GONE)?;
+        let gone = gone.range(self.index.numbers(from))?;
         gone.map(|entry| Ok(entry?.1.value().to_owned())).collect()
     }
 }
@@ -179,13 +141,12 @@ pub(crate) struct Storage {
 impl Storage {
     /// Opens or makes the file. A file that another process has open is an error.
     pub(crate) fn open(file: &Path) -> std::result::Result<Storage, redb::Error> {
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(file)?;
+        let mut builder = Database::builder();
+        let database = builder.set_cache_size(CACHE_BYTES).create(file)?;
         let transaction = database.begin_write()?;
         let mut catalogue = Catalogue::new();
         for entry in transaction.open_table(CATALOGUE)?.iter()? {
-            let index: Index = serde_json::from_slice(entry?.1.value())
+            let index: Index = serde_json::from_str(entry?.1.value())
                 .map_err(|error| redb::Error::Corrupted(format!("record of an index: {error}")))?;
             catalogue.insert(index.name.clone(), Arc::new(index));
         }
@@ -204,19 +165,26 @@ impl Storage {
     }
 
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let catalogue = self.catalogue.read();
+        catalogue.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn view(&self, index: &Arc<Index>) -> Result<View> {
+    fn set_catalogue(&self, changed: Arc<Catalogue>) {
+        let catalogue = self.catalogue.write();
+        *catalogue.unwrap_or_else(PoisonError::into_inner) = changed;
+    }
+
+    /// The index of that name as it is now; its mapping knows every field of its documents.
+    pub(crate) fn view(&self, name: &str) -> Result<View> {
         let transaction = self.database.begin_read()?;
+        // Looked up after the transaction began: a catalogue is there before its documents are.
+        let index = self.catalogue().get(name).cloned();
+        let index = index.ok_or_else(|| Problem::missing_index(name))?;
         let documents = transaction.open_table(DOCUMENTS)?;
         let counts = transaction.open_table(COUNTS)?.get(index.uuid.as_str())?;
         let (next, count) = counts.map(|counts| counts.value()).unwrap_or_default();
         Ok(View {
-            index: index.clone(),
+            index,
             transaction,
             documents,
             next,
@@ -228,57 +196,45 @@ impl Storage {
     /// `Err`. Writers take turns.
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Batch) -> Result<T>) -> Result<T> {
         let _turn = lock(&self.writer);
-        let (transaction, catalogue) = (self.database.begin_write()?, self.catalogue());
+        let before = self.catalogue();
         let mut batch = Batch {
-            transaction,
-            catalogue,
+            transaction: self.database.begin_write()?,
+            catalogue: before.clone(),
             changed: BTreeSet::new(),
-            dirty: false,
         };
         let result = change(&mut batch)?;
         for name in &batch.changed {
             let mut table = batch.transaction.open_table(CATALOGUE)?;
             match batch.catalogue.get(name) {
-                Some(index) => table.insert(name.as_str(), &*serde_json::to_vec(&**index)?)?,
-                None => table.remove(name.as_str())?,
+                Some(index) => table.insert(&**name, &*serde_json::to_string(&**index)?)?,
+                None => table.remove(&**name)?,
             };
         }
-        if batch.dirty || !batch.changed.is_empty() {
-            batch.transaction.commit()?;
-            *self
-                .catalogue
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = batch.catalogue;
-        }
+        self.set_catalogue(batch.catalogue);
+        batch
+            .transaction
+            .commit()
+            .inspect_err(|_| self.set_catalogue(before))?;
         Ok(result)
     }
 
-    pub(crate) fn keys(&self) -> Result<BTreeMap<String, Value>> {
-        let table = self.database.begin_read()?.open_table(KEYS)?;
-        let keys = table.iter()?.map(|entry| {
-            let (id, record) = entry?;
-            Ok((
-                id.value().to_owned(),
-                serde_json::from_slice(record.value())?,
-            ))
-        });
-        keys.collect()
+    /// What is known of an API key.
+    pub(crate) fn key(&self, id: &str) -> Result<Option<Value>> {
+        let record = self.database.begin_read()?.open_table(KEYS)?.get(id)?;
+        Ok(record
+            .map(|record| serde_json::from_str(record.value()))
+            .transpose()?)
     }
 }
 
 /// One write transaction in the making.
 pub(crate) struct Batch {
     transaction: WriteTransaction,
-    catalogue: Arc<Catalogue>,
+    pub(crate) catalogue: Arc<Catalogue>,
     changed: BTreeSet<String>,
-    dirty: bool,
 }
 
 impl Batch {
-    pub(crate) fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
-    }
-
     /// Adds an index or replaces what is known of it.
     pub(crate) fn set_index(&mut self, index: Index) -> Arc<Index> {
         let index = Arc::new(index);
@@ -290,12 +246,11 @@ impl Batch {
     pub(crate) fn drop_index(&mut self, index: &Index) -> Result<()> {
         let uuid = index.uuid.as_str();
         let ids = (uuid, "")..(&*format!("{uuid}\0"), "");
-        self.transaction
-            .open_table(DOCUMENTS)?
-            .retain_in(index.numbers(0), |_, _| false)?;
-        self.transaction
-            .open_table(IDS)?
-            .retain_in(ids, |_, _| false)?;
+        let transaction = &self.transaction;
+        let mut documents = transaction.open_table(DOCUMENTS)?;
+        documents.retain_in(index.numbers(0), |_, _| false)?;
+        drop(documents);
+        transaction.open_table(IDS)?.retain_in(ids, |_, _| false)?;
         self.forget_gone(index, u64::MAX)?;
         self.transaction.open_table(COUNTS)?.remove(uuid)?;
         self.changed.insert(index.name.clone());
@@ -305,48 +260,37 @@ impl Batch {
 
     /// Forgets the deletions before `until`: the full-text index knows them.
     pub(crate) fn forget_gone(&mut self, index: &Index, until: u64) -> Result<()> {
-        self.dirty = true;
         let uuid = index.uuid.as_str();
         let mut gone = self.transaction.open_table(GONE)?;
         Ok(gone.retain_in((uuid, 0)..(uuid, until), |_, _| false)?)
     }
 
     pub(crate) fn get(&self, index: &Index, id: &str) -> Result<Option<Document>> {
-        let ids = self.transaction.open_table(IDS)?;
-        let Some(seq_no) = ids
-            .get((index.uuid.as_str(), id))?
-            .map(|found| found.value())
-        else {
+        let (ids, uuid) = (self.transaction.open_table(IDS)?, index.uuid.as_str());
+        let Some(seq_no) = ids.get((uuid, id))?.map(|found| found.value()) else {
             return Ok(None);
         };
         let documents = self.transaction.open_table(DOCUMENTS)?;
-        let row = documents.get((index.uuid.as_str(), seq_no))?;
-        row.map(|row| Ok(Row::decode(seq_no, row.value())?.copy()))
-            .transpose()
+        let row = documents.get((uuid, seq_no))?;
+        Ok(row.map(|row| Document::of(seq_no, row.value())))
     }
 
     /// All documents of a small index.
     pub(crate) fn all(&self, index: &Index) -> Result<Vec<Document>> {
         let documents = self.transaction.open_table(DOCUMENTS)?;
-        let rows = documents.range(index.numbers(0))?.map(|entry| {
-            let (key, row) = entry?;
-            Ok(Row::decode(key.value().1, row.value())?.copy())
+        let rows = documents.range(index.numbers(0))?.map(|row| {
+            let (key, row) = row?;
+            Ok(Document::of(key.value().1, row.value()))
         });
         rows.collect()
     }
 
     /// Uses up the next sequence number; `change` is what the write does to the number of documents.
     pub(crate) fn take_number(&mut self, index: &Index, change: i64) -> Result<u64> {
-        let mut counts = self.transaction.open_table(COUNTS)?;
-        let now = counts
-            .get(index.uuid.as_str())?
-            .map(|counts| counts.value());
+        let (mut counts, uuid) = (self.transaction.open_table(COUNTS)?, index.uuid.as_str());
+        let now = counts.get(uuid)?.map(|counts| counts.value());
         let (next, count) = now.unwrap_or_default();
-        counts.insert(
-            index.uuid.as_str(),
-            (next + 1, count.saturating_add_signed(change)),
-        )?;
-        self.dirty = true;
+        counts.insert(uuid, (next + 1, count.saturating_add_signed(change)))?;
         Ok(next)
     }
 
@@ -363,18 +307,11 @@ impl Batch {
             index.uuid.as_str(),
             former.map_or(1, |former| former.version + 1),
         );
-        let length = u16::try_from(id.len()).map_err(Problem::internal)?;
-        let row = [
-            &version.to_le_bytes()[..],
-            &length.to_le_bytes(),
-            id.as_bytes(),
-            source.as_bytes(),
-        ];
         let mut documents = self.transaction.open_table(DOCUMENTS)?;
         if let Some(former) = former {
             documents.remove((uuid, former.seq_no))?;
         }
-        documents.insert((uuid, number), row.concat().as_slice())?;
+        documents.insert((uuid, number), (version, id, source))?;
         self.transaction
             .open_table(IDS)?
             .insert((uuid, id), number)?;
@@ -384,25 +321,18 @@ impl Batch {
     /// Removes a document. Returns the sequence number and version of the deletion.
     pub(crate) fn remove(&mut self, index: &Index, former: &Document) -> Result<(u64, u64)> {
         let (number, uuid) = (self.take_number(index, -1)?, index.uuid.as_str());
-        self.transaction
+        let (transaction, id) = (&self.transaction, former.id.as_str());
+        transaction
             .open_table(DOCUMENTS)?
             .remove((uuid, former.seq_no))?;
-        self.transaction
-            .open_table(IDS)?
-            .remove((uuid, former.id.as_str()))?;
-        if index.has_full_text() {
-            self.transaction
-                .open_table(GONE)?
-                .insert((uuid, number), former.id.as_str())?;
-        }
+        transaction.open_table(IDS)?.remove((uuid, id))?;
+        transaction.open_table(GONE)?.insert((uuid, number), id)?;
         Ok((number, former.version + 1))
     }
 
     pub(crate) fn set_key(&mut self, id: &str, record: &Value) -> Result<()> {
-        self.dirty = true;
-        self.transaction
-            .open_table(KEYS)?
-            .insert(id, &*serde_json::to_vec(record)?)?;
+        let mut keys = self.transaction.open_table(KEYS)?;
+        keys.insert(id, &*record.to_string())?;
         Ok(())
     }
 }

@@ -2,167 +2,121 @@
 
 use std::ops::Range;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::errors::Result;
-use crate::mapping::{Kind, key_of};
+use crate::mapping::Kind;
 use crate::schema;
-use crate::search::evaluate::values_at;
-use crate::search::query::Query;
 use crate::search::text::words;
-use crate::select::glob;
+use crate::search::words::walk;
+use crate::select::{glob, many, plain_text};
 use crate::storage::Index;
 
-/// What a query looks for: the path of a field, and a pattern for the word.
-fn wanted<'q>(query: &'q Query, found: &mut Vec<(&'q str, String)>) {
-    match query {
-        Query::Words(path, words, _) => {
-            found.extend(words.iter().map(|word| (path.as_str(), word.clone())))
-        }
-        Query::Phrase(path, words, open_end) => {
-            found.extend(words.iter().map(|word| (path.as_str(), word.clone())));
-            found.extend(
-                words
-                    .last()
-                    .filter(|_| *open_end)
-                    .map(|word| (path.as_str(), format!("{word}*"))),
-            );
-        }
-        Query::Exact(field, keys) if field.kind == Kind::Text => {
-            found.extend(keys.iter().map(|key| (field.path.as_str(), key.clone())));
-        }
-        Query::Pattern(field, pattern, _) if field.kind == Kind::Text => {
-            found.push((&field.path, pattern.clone()))
-        }
-        Query::Bool(clauses) => {
-            let positive = clauses
-                .must
-                .iter()
-                .chain(&clauses.filter)
-                .chain(&clauses.should);
-            positive.for_each(|query| wanted(query, found));
-        }
-        Query::Best(queries) => queries.iter().for_each(|query| wanted(query, found)),
-        Query::Boosted(query, _) | Query::Constant(query) => wanted(query, found),
-        _ => {}
-    }
+/// How hits are marked.
+struct Style {
+    tags: [String; 2],
+    escapes: bool,
+    /// Length of a piece in bytes.
+    size: usize,
+    /// Most pieces of a field; zero: the whole text.
+    count: usize,
 }
 
-/// The text between two places with the hits marked.
-fn mark(style: &Value, text: &str, range: Range<usize>, hits: &[Range<usize>]) -> String {
-    let plain = |range: Range<usize>| {
-        let part = text.get(range).unwrap_or_default();
-        let escape = || {
-            part.replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;")
-                .replace('"', "&quot;")
+impl Style {
+    fn of(spec: &Value, options: &Value) -> Style {
+        let option = |key: &str| options.get(key).or(spec.get(key));
+        let tag = |key: &str, default: &str| match option(key).and_then(|tag| many(tag).next()) {
+            Some(tag) => plain_text(tag),
+            None => default.to_owned(),
         };
-        if style["encoder"] == "html" {
-            escape()
-        } else {
-            part.to_owned()
+        let number = |key: &str, default: u64| {
+            option(key).and_then(Value::as_u64).unwrap_or(default) as usize
+        };
+        Style {
+            tags: [tag("pre_tags", "<em>"), tag("post_tags", "</em>")],
+            escapes: option("encoder").is_some_and(|encoder| encoder == "html"),
+            size: number("fragment_size", 100).max(18),
+            count: number("number_of_fragments", 5),
         }
-    };
-    let tag = |key: &str| {
-        style[key]
-            .get(0)
-            .unwrap_or(&style[key])
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let (mut marked, mut at) = (String::new(), range.start);
-    for hit in hits {
-        marked += &plain(at..hit.start);
-        marked += &(tag("pre_tags") + &plain(hit.clone()) + &tag("post_tags"));
-        at = hit.end;
     }
-    marked + &plain(at..range.end)
+
+    fn plain(&self, text: &str) -> String {
+        match self.escapes {
+            true => htmlescape::encode_minimal(text),
+            false => text.to_owned(),
+        }
+    }
+
+    /// A part of the text with the hits in it marked.
+    fn mark(&self, text: &str, part: Range<usize>, hits: &[Range<usize>]) -> String {
+        let (mut marked, mut at, [before, after]) = (String::new(), part.start, &self.tags);
+        for hit in hits {
+            marked += &self.plain(&text[at..hit.start]);
+            marked += &format!("{before}{}{after}", self.plain(&text[hit.clone()]));
+            at = hit.end;
+        }
+        marked + &self.plain(&text[at..part.end])
+    }
+
+    /// Pieces of the text around the hits.
+    fn pieces(&self, text: &str, mut hits: &[Range<usize>]) -> Vec<String> {
+        if self.count == 0 {
+            return vec![self.mark(text, 0..text.len(), hits)];
+        }
+        let (mut pieces, mut floor) = (Vec::new(), 0);
+        while let Some(first) = hits.first() {
+            let start = text.floor_char_boundary(first.start.saturating_sub(self.size / 3));
+            // Begin between two words where there is a gap near by.
+            let gap = text[start..first.start].find(' ').filter(|_| start > floor);
+            let start = gap.map_or(start, |gap| start + gap + 1).max(floor);
+            let end = text.ceil_char_boundary((start + self.size).max(first.end));
+            let (now, later) = hits.split_at(hits.partition_point(|hit| hit.end <= end));
+            let end = later.first().map_or(end, |next| end.min(next.start));
+            pieces.push(self.mark(text, start..end, now).trim().to_owned());
+            (hits, floor) = (later, end);
+        }
+        pieces
+    }
 }
 
-/// Pieces of the text around the hits, at most `count`; the whole text if `count` is zero.
-fn fragments(style: &Value, text: &str, mut hits: &[Range<usize>], count: usize) -> Vec<String> {
-    if count == 0 {
-        return vec![mark(style, text, 0..text.len(), hits)];
-    }
-    let size = style["fragment_size"]
-        .as_u64()
-        .map_or(100, |size| size.max(18) as usize);
-    let (mut fragments, mut floor) = (Vec::new(), 0);
-    while let Some(first) = hits.first().filter(|_| fragments.len() < count) {
-        let start = text
-            .floor_char_boundary(first.start.saturating_sub(size / 3))
-            .max(floor);
-        // Begin between two words where there is a gap near by.
-        let gap = text
-            .get(start..first.start)
-            .and_then(|head| head.find(' '))
-            .filter(|_| start > floor);
-        let start = start + gap.map_or(0, |gap| gap + 1);
-        let end = text.ceil_char_boundary((start + size).max(first.end));
-        let (now, later) = hits.split_at(hits.iter().take_while(|hit| hit.end <= end).count());
-        let end = later.first().map_or(end, |next| end.min(next.start));
-        fragments.push(mark(style, text, start..end, now).trim().to_owned());
-        (hits, floor) = (later, end);
-    }
-    fragments
-}
-
-/// The `highlight` object of one hit; empty if nothing is found in the wanted fields.
+/// The `highlight` object of one hit; empty if nothing is found in the wanted fields. `marks` are paths of fields and
+/// patterns for words.
 pub(crate) fn highlight(
     spec: &Value,
-    query: &Query,
+    marks: &[(String, String)],
     index: &Index,
     source: &Value,
-) -> Result<Map<String, Value>> {
-    let mut found = Vec::new();
-    wanted(query, &mut found);
-    let groups = spec["fields"]
-        .as_array()
-        .map_or_else(|| std::slice::from_ref(&spec["fields"]), Vec::as_slice);
-    let mut highlights = Map::new();
-    for (pattern, options) in groups.iter().filter_map(Value::as_object).flatten() {
+) -> Result<Value> {
+    let mut highlights = json!({});
+    let groups = many(&spec["fields"]).filter_map(Value::as_object).flatten();
+    for (pattern, options) in groups {
         schema::check("highlight_style", options)?;
-        let mut style = json!({"pre_tags": "<em>", "post_tags": "</em>", "number_of_fragments": 5});
-        for (key, value) in [spec, options]
-            .into_iter()
-            .filter_map(Value::as_object)
-            .flatten()
+        let style = Style::of(spec, options);
+        let fields = index.mapping.fields.iter();
+        for (name, field) in
+            fields.filter(|(name, field)| field.kind == Kind::Text && glob(pattern, name))
         {
-            style[key] = value.clone();
-        }
-        let count = style["number_of_fragments"]
-            .as_u64()
-            .map_or(5, |count| count as usize);
-        for (name, field) in index
-            .mapping
-            .fields
-            .iter()
-            .filter(|(name, _)| glob(pattern, name))
-        {
-            let fits = |path: &str| path == field.path || style["require_field_match"] == false;
-            let is_hit = |word: &str| {
-                found
-                    .iter()
-                    .any(|(path, pattern)| fits(path) && glob(pattern, word))
-            };
             let mut pieces = Vec::new();
-            values_at(source, &field.path, &mut |value| {
-                let text = key_of(field.kind, value)
-                    .filter(|_| field.kind == Kind::Text)
-                    .unwrap_or_default();
-                let hits = words(&text)
-                    .filter(|word| is_hit(&word.text))
-                    .map(|word| word.place);
-                let hits: Vec<Range<usize>> = hits.collect();
-                if !hits.is_empty() && (count == 0 || pieces.len() < count) {
-                    pieces.extend(fragments(&style, &text, &hits, count));
+            walk(source, "", &mut |path, value| {
+                if path != field.path {
+                    return;
                 }
-                false
+                let text = plain_text(value);
+                let is_hit = |(path, pattern): &(String, String), word: &str| {
+                    *path == field.path && glob(pattern, word)
+                };
+                let hits =
+                    words(&text).filter(|(word, _)| marks.iter().any(|mark| is_hit(mark, word)));
+                let hits: Vec<Range<usize>> = hits.map(|(_, place)| place).collect();
+                if !hits.is_empty() {
+                    pieces.extend(style.pieces(&text, &hits));
+                }
             });
+            if style.count > 0 {
+                pieces.truncate(style.count);
+            }
             if !pieces.is_empty() {
-                highlights.insert(name.clone(), json!(pieces));
+                highlights[name] = json!(pieces);
             }
         }
     }

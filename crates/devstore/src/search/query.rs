@@ -1,151 +1,72 @@
-//! The query language: from JSON to a tree in which every field is resolved.
+//! The query language: from JSON to a query of the full-text library.
 
-use std::collections::HashSet;
+use std::ops::Bound;
 
 use serde_json::{Value, json};
+use tantivy::Term;
+use tantivy::query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery};
+use tantivy::query::{EmptyQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery, TermSetQuery};
+use tantivy::schema::{Field as TextField, IndexRecordOption};
 
-use crate::dates;
 use crate::errors::{Problem, Result, refuse};
-use crate::mapping::{Field, Kind, key_of, number_of};
+use crate::mapping::{Field, Kind, number_of};
 use crate::schema;
-use crate::search::strings;
 use crate::search::text::{distinct, words};
-use crate::select::glob;
+use crate::search::words::{EXACT, WORDS, id_term, presence, term};
+use crate::select::{glob, many, plain_text};
 use crate::storage::Index;
 
 /// Most values that one `terms` query may have, as in Elasticsearch.
 const TERMS_LIMIT: usize = 65_536;
+/// Follows every character that may stand in a text.
+const LAST: char = '\u{10ffff}';
 
-/// Fields stand for themselves or by the path of their values.
-#[derive(Clone, Debug)]
-pub(crate) enum Query {
-    All,
-    Nothing,
-    /// At least so many of the words stand in the field.
-    Words(String, Vec<String>, usize),
-    /// The words stand one after the other; if true, the last may be the beginning of a word.
-    Phrase(String, Vec<String>, bool),
-    /// The field has one of the values, in the form of `key_of`.
-    Exact(Field, HashSet<String>),
-    /// A word of a text, or the whole value, fits the pattern; if true, in any case.
-    Pattern(Field, String, bool),
-    /// The value lies between the edges.
-    Range(Field, Edge, Edge),
-    Exists(String),
-    Ids(HashSet<String>),
-    Bool(Bool),
-    /// Any of them; the best one gives the score.
-    Best(Vec<Query>),
-    Boosted(Box<Query>, f32),
-    /// A match gives a score of one.
-    Constant(Box<Query>),
+pub(crate) type Found = Box<dyn Query>;
+pub(crate) type Clauses = Vec<(Occur, Found)>;
+
+/// Reads the queries on one index.
+pub(crate) struct Reading<'i> {
+    pub(crate) index: &'i Index,
+    /// What a highlight marks: the path of a field, and a pattern for the word.
+    pub(crate) marks: Vec<(String, String)>,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Bool {
-    pub(crate) must: Vec<Query>,
-    pub(crate) filter: Vec<Query>,
-    pub(crate) should: Vec<Query>,
-    pub(crate) must_not: Vec<Query>,
-    /// How many of `should` must match.
-    pub(crate) required: usize,
+/// Reads a whole query; besides, what a highlight marks.
+pub(crate) fn read(query: &Value, index: &Index) -> Result<(Found, Vec<(String, String)>)> {
+    let marks = Vec::new();
+    let mut reading = Reading { index, marks };
+    let found = reading.query(query)?;
+    Ok((found, reading.marks))
 }
 
-/// One end of a range, and whether it belongs to the range; `None` if the range is open there.
-pub(crate) type Edge = Option<(Value, bool)>;
+pub(crate) fn nothing() -> Found {
+    Box::new(EmptyQuery)
+}
 
-/// Parses one query object, `{"term": {…}}`.
-pub(crate) fn parse(query: &Value, index: &Index) -> Result<Query> {
-    let (name, body) = only_entry(query, "query")?;
-    let (mut field, mut options) = ("", body.clone());
-    if schema::lists("unsupported_queries", name) {
-        return Err(Problem::unsupported(format!("the query [{name}]")));
+/// The same documents, all with this score.
+fn constant(query: impl Query, score: f32) -> Found {
+    Box::new(ConstScoreQuery::new(Box::new(query), score))
+}
+
+pub(crate) fn boolean(mut clauses: Clauses, required: usize) -> Found {
+    let should = clauses
+        .iter()
+        .filter(|(occur, _)| *occur == Occur::Should)
+        .count();
+    if required > should {
+        return nothing();
     }
-    if !schema::knows(&format!("query.{name}")) {
-        refuse!("parsing_exception", "unknown query [{name}]");
+    if required == 0 && !clauses.iter().any(|(occur, _)| *occur == Occur::Must) {
+        clauses.push((Occur::Must, constant(AllQuery, 0.0)));
     }
-    // Queries on one field: `{"field": value}` or `{"field": {options}}`.
-    let value_key = match name {
-        "match" | "match_phrase" | "match_phrase_prefix" => "query",
-        "term" | "prefix" | "wildcard" => "value",
-        _ => "",
-    };
-    if !value_key.is_empty() || name == "range" {
-        let (name, inner) = only_entry(body, name)?;
-        (field, options) = (name, inner.clone());
-        if !options.is_object() && !value_key.is_empty() {
-            options = json!({value_key: inner});
-        }
-    }
-    schema::check(&format!("query.{name}"), &options)?;
-    let text = |key: &str| options.get(key).map(plain_text).unwrap_or_default();
-    let each = |key: &str| {
-        many(&options[key])
-            .map(|query| parse(query, index))
-            .collect::<Result<Vec<_>>>()
-    };
-    let parsed = match name {
-        "match_all" => Query::All,
-        "match" => match_words(index, field, &options["query"], &options)?,
-        "match_phrase" | "match_phrase_prefix" => {
-            phrase(index, field, &text("query"), name.ends_with("prefix"))
-        }
-        "multi_match" => multi_match(&options, index)?,
-        "term" => exact(index, field, &[options["value"].clone()])?,
-        "terms" => return terms(&options, index),
-        "range" => range(index, field, &options)?,
-        "prefix" | "wildcard" => {
-            let star = if name == "prefix" { "*" } else { "" };
-            let pattern = format!("{}{}{star}", text("value"), text("wildcard"));
-            if pattern.contains('?') || (name == "prefix" && text("value").contains('*')) {
-                return Err(Problem::unsupported(format!(
-                    "[{pattern}] in a [{name}] query"
-                )));
-            }
-            let ignore_case = options["case_insensitive"] == true;
-            let pattern = if ignore_case {
-                pattern.to_lowercase()
-            } else {
-                pattern
-            };
-            let found = index.mapping.field(field);
-            let found = found.filter(|field| matches!(field.kind, Kind::Text | Kind::Keyword));
-            found.map_or(Query::Nothing, |field| {
-                Query::Pattern(field, pattern, ignore_case)
-            })
-        }
-        "exists" => index
-            .mapping
-            .field(&text("field"))
-            .map_or(Query::Nothing, |field| Query::Exists(field.path)),
-        "ids" => Query::Ids(many(&options["values"]).map(plain_text).collect()),
-        "bool" => {
-            let (must, filter, should) = (each("must")?, each("filter")?, each("should")?);
-            let alone = must.is_empty() && filter.is_empty() && !should.is_empty();
-            let minimum = options.get("minimum_should_match");
-            let required = minimum.map_or(Ok(usize::from(alone)), |minimum| {
-                required(minimum, should.len())
-            })?;
-            let must_not = each("must_not")?;
-            Query::Bool(Bool {
-                must,
-                filter,
-                should,
-                must_not,
-                required,
-            })
-        }
-        "constant_score" => Query::Constant(Box::new(parse(&options["filter"], index)?)),
-        "dis_max" => Query::Best(each("queries")?),
-        "query_string" | "simple_query_string" => {
-            let fields = options.get("fields").or(options.get("default_field"));
-            let fields = fields_of(fields.unwrap_or(&json!("*")), index);
-            let all = text("default_operator").eq_ignore_ascii_case("and");
-            strings::parse(&text("query"), &fields, index, all, name == "query_string")?
-        }
-        _ => Query::Nothing,
-    };
-    boosted(parsed, &options)
+    Box::new(BooleanQuery::with_minimum_required_clauses(
+        clauses, required,
+    ))
+}
+
+/// Any of them; the best one gives the score.
+pub(crate) fn best(queries: Vec<Found>) -> Found {
+    Box::new(DisjunctionMaxQuery::new(queries))
 }
 
 /// The only entry of an object.
@@ -160,240 +81,305 @@ fn only_entry<'v>(value: &'v Value, name: &str) -> Result<(&'v str, &'v Value)> 
     }
 }
 
-/// The items of a list, or the one value that stands for a list of one.
-fn many(value: &Value) -> std::slice::Iter<'_, Value> {
-    match value {
-        Value::Null => [].iter(),
-        Value::Array(items) => items.iter(),
-        one => std::slice::from_ref(one).iter(),
-    }
-}
-
-fn plain_text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn boosted(query: Query, options: &Value) -> Result<Query> {
-    match options["boost"].as_f64() {
-        None => Ok(query),
-        Some(boost) if boost >= 0.0 => Ok(Query::Boosted(Box::new(query), boost as f32)),
-        Some(_) => refuse!("illegal_argument_exception", "[boost] must not be negative"),
-    }
-}
-
-fn terms(options: &Value, index: &Index) -> Result<Query> {
-    let mut fields = options.clone();
-    fields
-        .as_object_mut()
-        .map(|fields| fields.shift_remove("boost"));
-    let (field, values) = only_entry(&fields, "terms")?;
-    match values.as_array() {
-        None => refuse!(
-            "parsing_exception",
-            "[terms] query requires a list of values"
-        ),
-        Some(values) if values.len() > TERMS_LIMIT => {
-            refuse!(
-                "illegal_argument_exception",
-                "[terms] query has more than the allowed maximum of [{TERMS_LIMIT}] values"
-            )
-        }
-        Some(values) => boosted(exact(index, field, values)?, options),
-    }
-}
-
-/// The path of a text field.
-fn text_path(index: &Index, field: &str) -> Option<String> {
-    let field = index
-        .mapping
-        .field(field)
-        .filter(|field| field.kind == Kind::Text);
-    field.map(|field| field.path)
-}
-
-/// Words on one field; on a field that is not a text the whole value.
-fn match_words(index: &Index, field: &str, value: &Value, options: &Value) -> Result<Query> {
-    let Some(path) = text_path(index, field) else {
-        return exact(index, field, std::slice::from_ref(value));
-    };
-    let words = distinct(&plain_text(value));
-    let required = required_words(options, words.len())?;
-    Ok(if words.is_empty() {
-        Query::Nothing
-    } else {
-        Query::Words(path, words, required)
-    })
-}
-
-fn required_words(options: &Value, count: usize) -> Result<usize> {
-    match (
-        options["operator"].as_str(),
-        options.get("minimum_should_match"),
-    ) {
-        (Some("and" | "AND"), _) => Ok(count),
-        (_, Some(minimum)) => Ok(required(minimum, count)?.max(1)),
-        _ => Ok(1),
-    }
-}
-
 /// `minimum_should_match`: a number or a percentage, negative for what may be missing.
-fn required(minimum: &Value, count: usize) -> Result<usize> {
-    let (text, total) = (plain_text(minimum), count as i64);
-    let Ok(number) = text
-        .trim_end_matches('%')
-        .trim()
-        .parse::<i32>()
-        .map(i64::from)
-    else {
+fn minimum(options: &Value, count: usize, default: usize) -> Result<usize> {
+    let Some(given) = options.get("minimum_should_match").map(plain_text) else {
+        return Ok(default);
+    };
+    let number = given.trim_end_matches('%').trim().parse::<i32>();
+    let (Ok(number), total) = (number.map(i64::from), count as i64) else {
         refuse!(
             "illegal_argument_exception",
-            "[minimum_should_match] cannot be [{text}]"
+            "[minimum_should_match] cannot be [{given}]"
         )
     };
-    let wanted = if text.ends_with('%') {
+    let wanted = if given.ends_with('%') {
         total * number / 100
     } else {
         number
     };
-    Ok(if number < 0 { total + wanted } else { wanted }.max(0) as usize)
+    let wanted = if number < 0 { total + wanted } else { wanted };
+    Ok(usize::try_from(wanted).unwrap_or(0))
 }
 
-/// A phrase on one field; on a field that is not a text the whole value.
-pub(crate) fn phrase(index: &Index, field: &str, text: &str, open_end: bool) -> Query {
-    let Some(path) = text_path(index, field) else {
-        return exact(index, field, &[json!(text)]).unwrap_or(Query::Nothing);
-    };
-    let words: Vec<String> = words(text).map(|word| word.text).collect();
-    if words.is_empty() {
-        Query::Nothing
-    } else {
-        Query::Phrase(path, words, open_end)
-    }
-}
-
-/// Field names with their boosts. A pattern stands for the text and keyword fields that it fits.
-fn fields_of(value: &Value, index: &Index) -> Vec<(String, f32)> {
-    let mut found = Vec::new();
-    for name in many(value).map(plain_text) {
-        let (pattern, boost) = name.split_once('^').unwrap_or((&name, "1"));
-        let boost = boost.parse().unwrap_or(1.0);
-        if !pattern.contains('*') {
-            found.push((pattern.to_owned(), boost));
-            continue;
+impl Reading<'_> {
+    /// Reads one query object, `{"term": {…}}`.
+    fn query(&mut self, query: &Value) -> Result<Found> {
+        let (name, body) = only_entry(query, "query")?;
+        if schema::lists("unsupported_queries", name) {
+            return Err(Problem::unsupported(format!("the query [{name}]")));
         }
-        for (name, field) in index
-            .mapping
-            .fields
-            .iter()
-            .filter(|(name, _)| glob(pattern, name))
-        {
-            let is_searched =
-                field.kind == Kind::Text || (field.kind == Kind::Keyword && field.path == *name);
-            found.extend(is_searched.then(|| (name.clone(), boost)));
+        if !schema::knows(&format!("query.{name}")) {
+            refuse!("parsing_exception", "unknown query [{name}]");
         }
-    }
-    found
-}
-
-fn multi_match(options: &Value, index: &Index) -> Result<Query> {
-    let kind = options["type"].as_str().unwrap_or("best_fields");
-    let fields = fields_of(options.get("fields").unwrap_or(&json!("*")), index);
-    let text = plain_text(&options["query"]);
-    // A text is no number: a field that cannot hold it does not match, which is no error here.
-    let on_one = |field: &str, text: &str| match kind {
-        "phrase" | "phrase_prefix" => phrase(index, field, text, kind == "phrase_prefix"),
-        _ => match_words(index, field, &json!(text), options).unwrap_or(Query::Nothing),
-    };
-    let on_each = |text: &str| -> Vec<Query> {
-        let each = fields.iter();
-        each.map(|(field, boost)| Query::Boosted(Box::new(on_one(field, text)), *boost))
-            .collect()
-    };
-    let (should, required) = match kind {
-        "most_fields" => (on_each(&text), 1),
-        // Each word in any of the fields.
-        "cross_fields" => {
-            let words = distinct(&text);
-            let each = words
-                .iter()
-                .map(|word| Query::Best(on_each(word)))
-                .collect();
-            (each, required_words(options, words.len())?)
-        }
-        _ => return Ok(Query::Best(on_each(&text))),
-    };
-    Ok(Query::Bool(Bool {
-        should,
-        required,
-        ..Bool::default()
-    }))
-}
-
-/// A field that has one of the values.
-pub(crate) fn exact(index: &Index, name: &str, values: &[Value]) -> Result<Query> {
-    let mut texts = values.iter().map(plain_text);
-    if name == "_id" {
-        return Ok(Query::Ids(texts.collect()));
-    }
-    if name == "_index" {
-        let fits = texts.any(|text| text == index.name || index.aliases.contains_key(&text));
-        return Ok(if fits { Query::All } else { Query::Nothing });
-    }
-    let Some(field) = index.mapping.field(name) else {
-        return Ok(Query::Nothing);
-    };
-    if matches!(field.kind, Kind::Object(_) | Kind::Opaque) {
-        return Ok(Query::Nothing);
-    }
-    let mut keys = HashSet::new();
-    for value in values {
-        let Some(key) =
-            key_of(field.kind, &from_mathematics(field.kind, value)).filter(|_| !value.is_array())
-        else {
-            refuse!(
-                "query_shard_exception",
-                "failed to create query: {value} does not fit the type of field [{name}]"
-            )
+        // Queries on one field: `{"field": value}` or `{"field": {options}}`.
+        let (mut field, mut options) = ("", body.clone());
+        let key = match name {
+            "match" | "match_phrase" => "query",
+            "term" | "prefix" => "value",
+            _ => "",
         };
-        keys.insert(key);
-    }
-    Ok(Query::Exact(field, keys))
-}
-
-/// Resolves `now-1d` for dates.
-fn from_mathematics(kind: Kind, value: &Value) -> Value {
-    match (kind, value.as_str().and_then(dates::mathematics)) {
-        (Kind::Date, Some(millis)) => json!(millis),
-        _ => value.clone(),
-    }
-}
-
-fn range(index: &Index, name: &str, options: &Value) -> Result<Query> {
-    let Some(field) = index.mapping.field(name) else {
-        return Ok(Query::Nothing);
-    };
-    let edge = |keys: [(&str, bool); 3]| -> Result<Edge> {
-        let given = keys.into_iter().find(|(key, _)| !options[*key].is_null());
-        let Some((key, inclusive)) = given else {
-            return Ok(None);
-        };
-        let value = from_mathematics(field.kind, &options[key]);
-        let fits = match field.kind {
-            Kind::Date => dates::millis_of(&value).is_some(),
-            Kind::Integer(..) | Kind::Float => number_of(&value).is_some(),
-            _ => true,
-        };
-        if !fits {
-            refuse!(
-                "query_shard_exception",
-                "failed to create query: {value} does not fit a range of field [{name}]"
-            );
+        if !key.is_empty() || name == "range" {
+            (field, options) = only_entry(body, name).map(|(name, inner)| (name, inner.clone()))?;
+            if !options.is_object() && !key.is_empty() {
+                options = json!({key: options});
+            }
         }
-        Ok(Some((value, inclusive)))
-    };
-    let low = edge([("gte", true), ("gt", false), ("from", true)])?;
-    let high = edge([("lte", true), ("lt", false), ("to", true)])?;
-    Ok(Query::Range(field, low, high))
+        schema::check(&format!("query.{name}"), &options)?;
+        let found = match name {
+            "match_all" => Box::new(AllQuery),
+            "match" => self.words(field, &options["query"], &options)?,
+            "match_phrase" => self.phrase(field, &plain_text(&options["query"])),
+            "multi_match" => self.multi_match(&options)?,
+            "term" => self.exact(field, &[options["value"].clone()])?,
+            "terms" => self.terms(&mut options)?,
+            "range" => self.range(field, &options)?,
+            "prefix" => self.prefix(field, &plain_text(&options["value"])),
+            "exists" => match self.index.mapping.field(&plain_text(&options["field"])) {
+                Some(field) => constant(TermSetQuery::new([presence(&field.path)]), 1.0),
+                None => nothing(),
+            },
+            "ids" => self.exact("_id", many(&options["values"]).as_slice())?,
+            "bool" => self.bool(&options)?,
+            "simple_query_string" => self.simple_query_string(&options),
+            _ => nothing(),
+        };
+        match options["boost"].as_f64() {
+            None => Ok(found),
+            Some(boost) if boost >= 0.0 => Ok(Box::new(BoostQuery::new(found, boost as f32))),
+            Some(_) => refuse!("illegal_argument_exception", "[boost] must not be negative"),
+        }
+    }
+
+    fn bool(&mut self, options: &Value) -> Result<Found> {
+        let mut clauses = Clauses::new();
+        for query in many(&options["must"]) {
+            clauses.push((Occur::Must, self.query(query)?));
+        }
+        for query in many(&options["filter"]) {
+            clauses.push((Occur::Must, constant(self.query(query)?, 0.0)));
+        }
+        let should = many(&options["should"]);
+        let default = usize::from(clauses.is_empty() && should.len() > 0);
+        let required = minimum(options, should.len(), default)?;
+        for query in should {
+            clauses.push((Occur::Should, self.query(query)?));
+        }
+        let marked = self.marks.len();
+        for query in many(&options["must_not"]) {
+            clauses.push((Occur::MustNot, self.query(query)?));
+        }
+        self.marks.truncate(marked);
+        Ok(boolean(clauses, required))
+    }
+
+    fn terms(&mut self, options: &mut Value) -> Result<Found> {
+        if let Value::Object(options) = options {
+            options.shift_remove("_name");
+        }
+        let mut fields = options.clone();
+        fields
+            .as_object_mut()
+            .map(|fields| fields.shift_remove("boost"));
+        let (field, values) = only_entry(&fields, "terms")?;
+        match values.as_array() {
+            None => refuse!(
+                "parsing_exception",
+                "[terms] query requires a list of values"
+            ),
+            Some(values) if values.len() > TERMS_LIMIT => refuse!(
+                "illegal_argument_exception",
+                "[terms] query has more than the allowed maximum of [{TERMS_LIMIT}] values"
+            ),
+            Some(values) => self.exact(field, values),
+        }
+    }
+
+    /// The path of a text field.
+    pub(crate) fn text_path(&self, name: &str) -> Option<String> {
+        let field = self.index.mapping.field(name)?;
+        (field.kind == Kind::Text).then_some(field.path)
+    }
+
+    fn word(&mut self, path: &str, word: String) -> Found {
+        let term = term(WORDS, path, &word);
+        self.marks.push((path.to_owned(), word));
+        Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
+    }
+
+    /// Words on one field; on a field that is not a text the whole value.
+    fn words(&mut self, name: &str, value: &Value, options: &Value) -> Result<Found> {
+        let words = distinct(&plain_text(value));
+        let required = match plain_text(&options["operator"]).to_lowercase().as_str() {
+            "and" => words.len(),
+            _ => minimum(options, words.len(), 1)?.max(1),
+        };
+        let Some(path) = self.text_path(name) else {
+            return self.exact(name, std::slice::from_ref(value));
+        };
+        let words = words
+            .into_iter()
+            .map(|word| (Occur::Should, self.word(&path, word)));
+        Ok(boolean(words.collect(), required))
+    }
+
+    /// A phrase on one field; on a field that is not a text the whole value.
+    pub(crate) fn phrase(&mut self, name: &str, text: &str) -> Found {
+        let Some(path) = self.text_path(name) else {
+            return self
+                .exact(name, &[json!(text)])
+                .unwrap_or_else(|_| nothing());
+        };
+        let mut words: Vec<String> = words(text).map(|(word, _)| word).collect();
+        if words.len() < 2 {
+            return words
+                .pop()
+                .map_or_else(nothing, |word| self.word(&path, word));
+        }
+        let terms = words.iter().map(|word| term(WORDS, &path, word)).collect();
+        self.marks
+            .extend(words.into_iter().map(|word| (path.clone(), word)));
+        Box::new(PhraseQuery::new(terms))
+    }
+
+    /// Words or whole values that begin with a text.
+    pub(crate) fn prefix(&mut self, name: &str, text: &str) -> Found {
+        let Some(field) = self.index.mapping.field(name) else {
+            return nothing();
+        };
+        let terms = match field.kind {
+            Kind::Text => WORDS,
+            Kind::Keyword => EXACT,
+            _ => return nothing(),
+        };
+        if field.kind == Kind::Text {
+            self.marks.push((field.path.clone(), format!("{text}*")));
+        }
+        let (low, high) = (text.to_owned(), format!("{text}{LAST}"));
+        between(terms, &field, Bound::Included(low), Bound::Excluded(high))
+    }
+
+    /// Field names with their boosts. A pattern stands for the text and keyword fields that it fits.
+    pub(crate) fn fields(&self, value: Option<&Value>) -> Vec<(String, f32)> {
+        let mut found = Vec::new();
+        for name in many(value.unwrap_or(&json!("*"))).map(plain_text) {
+            let (pattern, boost) = name.split_once('^').unwrap_or((&name, "1"));
+            let boost = boost.parse().ok().filter(|boost: &f32| boost.is_finite());
+            let boost = boost.unwrap_or(1.0);
+            if !pattern.contains('*') {
+                found.push((pattern.to_owned(), boost));
+                continue;
+            }
+            let all = self.index.mapping.fields.iter();
+            let fits = all.filter(|(name, field)| {
+                let is_searched = matches!(field.kind, Kind::Text | Kind::Keyword);
+                is_searched && field.path == **name && glob(pattern, name)
+            });
+            found.extend(fits.map(|(name, _)| (name.clone(), boost)));
+        }
+        found
+    }
+
+    fn multi_match(&mut self, options: &Value) -> Result<Found> {
+        minimum(options, 1, 1)?;
+        let fields = self.fields(options.get("fields")).into_iter();
+        let each = fields.map(|(name, boost)| {
+            // A text is no number: a field that cannot hold it does not match, which is no error here.
+            let found = self
+                .words(&name, &options["query"], options)
+                .unwrap_or_else(|_| nothing());
+            Box::new(BoostQuery::new(found, boost)) as Found
+        });
+        Ok(best(each.collect()))
+    }
+
+    /// A field that has one of the values.
+    pub(crate) fn exact(&mut self, name: &str, values: &[Value]) -> Result<Found> {
+        if name == "_id" {
+            let ids = values.iter().map(|value| id_term(&plain_text(value)));
+            return Ok(constant(TermSetQuery::new(ids), 1.0));
+        }
+        if name == "_index" {
+            let mut names = values.iter().map(plain_text);
+            let index = self.index;
+            let fits = names.any(|name| name == index.name || index.aliases.contains_key(&name));
+            return Ok(if fits { Box::new(AllQuery) } else { nothing() });
+        }
+        let Some(field) = self.index.mapping.field(name) else {
+            return Ok(nothing());
+        };
+        if matches!(field.kind, Kind::Object | Kind::Opaque) {
+            return Ok(nothing());
+        }
+        let mut terms: Vec<Term> = Vec::new();
+        for value in values {
+            let Some(key) = field.key(value) else {
+                refuse!(
+                    "query_shard_exception",
+                    "failed to create query: {value} does not fit the type of field [{name}]"
+                )
+            };
+            if field.kind == Kind::Text {
+                terms.push(term(WORDS, &field.path, &key));
+                self.marks.push((field.path.clone(), key));
+            } else {
+                terms.extend(
+                    field
+                        .exact_key(value)
+                        .map(|key| term(EXACT, &field.path, &key)),
+                );
+            }
+        }
+        Ok(match terms.as_slice() {
+            [word] if field.kind == Kind::Text => {
+                Box::new(TermQuery::new(word.clone(), IndexRecordOption::WithFreqs))
+            }
+            _ => constant(TermSetQuery::new(terms), 1.0),
+        })
+    }
+
+    fn range(&mut self, name: &str, options: &Value) -> Result<Found> {
+        let Some(field) = self.index.mapping.field(name) else {
+            return Ok(nothing());
+        };
+        let edge = |key: &str, inclusive: bool, is_low: bool| -> Result<Option<Bound<String>>> {
+            let value = &options[key];
+            if value.is_null() {
+                return Ok(None);
+            }
+            // Between two whole numbers the one below decides.
+            let broken = number_of(value).filter(|number| number.fract() != 0.0);
+            let (value, inclusive) = match broken {
+                Some(number) if field.kind == Kind::Integer => (&json!(number.floor()), !is_low),
+                _ => (value, inclusive),
+            };
+            match field.key(value) {
+                Some(key) if inclusive => Ok(Some(Bound::Included(key))),
+                Some(key) => Ok(Some(Bound::Excluded(key))),
+                None => refuse!(
+                    "query_shard_exception",
+                    "failed to create query: {value} does not fit a range of field [{name}]"
+                ),
+            }
+        };
+        if matches!(field.kind, Kind::Object | Kind::Opaque) {
+            return Ok(nothing());
+        }
+        let low = edge("gte", true, true)?.or(edge("gt", false, true)?);
+        let high = edge("lte", true, false)?.or(edge("lt", false, false)?);
+        let low = low.unwrap_or(Bound::Included(String::new()));
+        let high = high.unwrap_or(Bound::Excluded(LAST.to_string()));
+        let terms = if field.kind == Kind::Text {
+            WORDS
+        } else {
+            EXACT
+        };
+        Ok(between(terms, &field, low, high))
+    }
+}
+
+/// The words or values of a field between two edges.
+fn between(terms: TextField, field: &Field, low: Bound<String>, high: Bound<String>) -> Found {
+    let edge = |bound: Bound<String>| bound.map(|text| term(terms, &field.path, &text));
+    constant(RangeQuery::new(edge(low), edge(high)), 1.0)
 }

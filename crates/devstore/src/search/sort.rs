@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::dates;
 use crate::errors::{Result, refuse};
-use crate::mapping::{Kind, number_of};
+use crate::mapping::{Kind, float_key, integer_key, number_of};
 use crate::schema;
-use crate::search::evaluate::{compare, values_at};
+use crate::search::words::walk;
+use crate::select::many;
 use crate::storage::Index;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,9 @@ pub(crate) struct Criterion {
     missing_first: bool,
     unmapped: bool,
 }
+
+/// What of a match decides its place, in the order of texts; `None` where it has no value.
+pub(crate) type Key = Option<String>;
 
 impl Criterion {
     pub(crate) fn new(name: &str) -> Criterion {
@@ -55,98 +59,86 @@ impl Criterion {
                     "No mapping found for [{name}] in order to sort on"
                 )
             }
-            Some(Kind::Text | Kind::Object(_) | Kind::Opaque) => {
-                refuse!(
-                    "illegal_argument_exception",
-                    "Fielddata is disabled on [{name}], use [{name}.keyword] instead"
-                )
-            }
+            Some(Kind::Text | Kind::Object | Kind::Opaque) => refuse!(
+                "illegal_argument_exception",
+                "Fielddata is disabled on [{name}], use [{name}.keyword] instead"
+            ),
             _ => Ok(()),
         }
     }
 
-    /// The key of a document: the smallest of its values, or the largest if sorted downwards. `Null`: it has none.
-    pub(crate) fn key(&self, index: &Index, source: &Value, score: f32, shard_doc: u64) -> Value {
+    /// The key of a document, and the value as hits show it: the smallest of its values, or the largest if sorted
+    /// downwards.
+    pub(crate) fn key(
+        &self,
+        index: &Index,
+        source: &Value,
+        score: f32,
+        shard_doc: u64,
+    ) -> (Key, Value) {
         let name = match &self.by {
-            By::Score => return json!(score),
-            By::ShardDoc => return json!(shard_doc),
+            By::Score => return (Some(float_key(score.into())), json!(score)),
+            By::ShardDoc => return (Some(integer_key(shard_doc.cast_signed())), json!(shard_doc)),
             By::Field(name) => name,
         };
-        let Some(field) = index.mapping.field(name) else {
-            return Value::Null;
-        };
-        let wanted = if self.descending {
-            Ordering::Greater
-        } else {
-            Ordering::Less
-        };
-        let mut best: Option<&Value> = None;
-        values_at(source, &field.path, &mut |value| {
-            if best.is_none_or(|best| compare(field.kind, value, best) == Some(wanted)) {
-                best = Some(value);
-            }
-            false
-        });
-        best.map_or(Value::Null, |best| shown(field.kind, best))
+        let (mut best, mut shown) = (None, Value::Null);
+        if let Some(field) = index.mapping.field(name) {
+            walk(source, "", &mut |path, value| {
+                let key = if path == field.path {
+                    field.exact_key(value)
+                } else {
+                    None
+                };
+                let is_better = match self.descending {
+                    true => key > best,
+                    false => key.is_some() && (best.is_none() || key < best),
+                };
+                if is_better {
+                    (best, shown) = (key, shown_value(field.kind, value));
+                }
+            });
+        }
+        (best, shown)
     }
 
-    /// A value of `search_after`, in the form of the keys.
-    pub(crate) fn after(&self, index: &Index, value: &Value) -> Result<Value> {
-        let field = match &self.by {
-            By::Field(name) => index.mapping.field(name),
-            _ if !value.is_number() => refuse!(
-                "illegal_argument_exception",
-                "[search_after] cannot be {value}"
-            ),
-            _ => None,
+    /// The key of a value of `search_after`.
+    pub(crate) fn after(&self, index: &Index, value: &Value) -> Result<Key> {
+        let key = match &self.by {
+            _ if value.is_null() => return Ok(None),
+            By::Score => number_of(value).map(float_key),
+            By::ShardDoc => value.as_i64().map(integer_key),
+            By::Field(name) => match index.mapping.field(name) {
+                Some(field) => field.key(value),
+                None => return Ok(None),
+            },
         };
-        match field.filter(|_| value.is_string()) {
-            _ if value.is_array() || value.is_object() => {
-                refuse!(
-                    "illegal_argument_exception",
-                    "[search_after] cannot be {value}"
-                )
-            }
-            Some(field) => Ok(shown(field.kind, value)),
-            None => Ok(value.clone()),
+        if key.is_none() {
+            refuse!(
+                "illegal_argument_exception",
+                "[search_after] does not fit the sort: {value}"
+            );
         }
+        Ok(key)
     }
 
     /// The order of two keys in the sorted list.
-    pub(crate) fn compare(&self, left: &Value, right: &Value) -> Ordering {
-        let missing = if self.missing_first {
-            Ordering::Less
-        } else {
-            Ordering::Greater
-        };
-        let order = match (left, right) {
-            (Value::Null, Value::Null) => return Ordering::Equal,
-            (Value::Null, _) => return missing,
-            (_, Value::Null) => return missing.reverse(),
-            (Value::Number(_), Value::Number(_)) => {
-                compare(Kind::Float, left, right).unwrap_or(Ordering::Equal)
-            }
-            (Value::Number(_), _) => Ordering::Less,
-            (_, Value::Number(_)) => Ordering::Greater,
-            _ => compare(Kind::Keyword, left, right).unwrap_or(Ordering::Equal),
-        };
-        if self.descending {
-            order.reverse()
-        } else {
-            order
+    pub(crate) fn compare(&self, left: &Key, right: &Key) -> Ordering {
+        match (left, right) {
+            (Some(left), Some(right)) if self.descending => right.cmp(left),
+            (Some(left), Some(right)) => left.cmp(right),
+            (left, right) if self.missing_first => left.is_some().cmp(&right.is_some()),
+            (left, right) => left.is_none().cmp(&right.is_none()),
         }
     }
 }
 
 /// The form of a value among the sort keys: dates and truths are numbers.
-fn shown(kind: Kind, value: &Value) -> Value {
+fn shown_value(kind: Kind, value: &Value) -> Value {
     match kind {
-        Kind::Date => dates::millis_of(value).map_or(Value::Null, Value::from),
+        Kind::Date => json!(dates::millis_of(value)),
         Kind::Boolean => json!(u8::from(*value == true || value == "true")),
-        Kind::Integer(..) if value.is_string() => {
-            number_of(value).map_or(Value::Null, |number| json!(number as i64))
-        }
-        Kind::Float => number_of(value).map_or(Value::Null, Value::from),
+        Kind::Integer if value.is_string() => json!(number_of(value).map(|number| number as i64)),
+        Kind::Float => json!(number_of(value)),
         _ => value.clone(),
     }
 }
@@ -154,28 +146,21 @@ fn shown(kind: Kind, value: &Value) -> Value {
 /// Reads `sort` of a request body.
 pub(crate) fn parse(value: &Value) -> Result<Vec<Criterion>> {
     let mut criteria = Vec::new();
-    for item in value
-        .as_array()
-        .map_or_else(|| std::slice::from_ref(value), Vec::as_slice)
-    {
+    for item in many(value) {
         match item {
             Value::Null => {}
             Value::String(name) => criteria.push(Criterion::new(name)),
             Value::Object(object) => {
                 for (name, options) in object {
-                    let options = if options.is_string() {
-                        json!({"order": options})
-                    } else {
-                        options.clone()
-                    };
-                    schema::check("sort", &options)?;
+                    let short = json!({"order": options});
+                    let options = if options.is_string() { &short } else { options };
+                    schema::check("sort", options)?;
                     let mut criterion = Criterion::new(name);
-                    criterion.descending = options
-                        .get("order")
-                        .map_or(criterion.descending, |order| order == "desc");
+                    if let Some(order) = options.get("order") {
+                        criterion.descending = order == "desc";
+                    }
                     criterion.missing_first = options["missing"] == "_first";
-                    criterion.unmapped =
-                        options["unmapped_type"].is_string() || options["ignore_unmapped"] == true;
+                    criterion.unmapped = options["unmapped_type"].is_string();
                     criteria.push(criterion);
                 }
             }

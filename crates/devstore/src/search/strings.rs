@@ -1,57 +1,42 @@
-//! The little languages of `query_string` and `simple_query_string`: words, "phrases", prefix*, field:word,
-//! + and -, AND, OR, NOT, |, parentheses.
+//! The little language of `simple_query_string`: words, "phrases", prefix*, + and -, |, parentheses.
+//! No text is an error.
 
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tantivy::query::{AllQuery, BoostQuery, Occur};
 
-use crate::errors::{Result, refuse};
-use crate::mapping::Kind;
-use crate::search::query::{Bool, Query, exact, phrase};
+use crate::search::query::{Clauses, Found, Reading, best, boolean, nothing};
 use crate::search::text::distinct;
-use crate::storage::Index;
+use crate::select::plain_text;
 
 /// Deepest nesting of parentheses.
 const DEPTH_LIMIT: usize = 20;
 
 #[derive(Debug, PartialEq)]
 enum Token {
-    /// One of `( ) + - | &`, the last for AND.
+    /// One of `( ) + - |`.
     Sign(char),
-    /// The field, if one is named; a word or phrase; whether it is a phrase.
-    Text(Option<String>, String, bool),
+    Phrase(String),
+    Word(String),
 }
 
-/// Cuts the text. `words` says whether AND, OR, NOT and `field:` mean something.
-fn tokens(text: &str, words: bool) -> Vec<Token> {
+fn tokens(text: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
-        let end_of = |rest: &str| {
-            rest.find([' ', '\t', '\n', '\r', '(', ')', '|', '"'])
-                .unwrap_or(rest.len())
-        };
-        let name = rest[..end_of(rest)].split_once(':').map(|(name, _)| name);
-        let field = name
-            .filter(|name| words && !name.is_empty())
-            .map(str::to_owned);
-        let after_field = &rest[field.as_ref().map_or(0, |field| field.len() + 1)..];
-        if "()+-|!".contains(first) {
-            tokens.push(Token::Sign(if first == '!' { '-' } else { first }));
+        if "()+-|".contains(first) {
+            tokens.push(Token::Sign(first));
             rest = &rest[1..];
-        } else if let Some(quoted) = after_field.strip_prefix('"') {
-            let (inner, after) = quoted.split_once('"').unwrap_or((quoted, ""));
-            tokens.push(Token::Text(field, inner.to_owned(), true));
+        } else if let Some(quoted) = rest.strip_prefix('"') {
+            let (phrase, after) = quoted.split_once('"').unwrap_or((quoted, ""));
+            tokens.push(Token::Phrase(phrase.to_owned()));
             rest = after;
         } else {
-            let (word, after) = after_field.split_at(end_of(after_field));
-            tokens.push(match word {
-                "AND" | "&&" if words => Token::Sign('&'),
-                "OR" if words => Token::Sign('|'),
-                "NOT" if words => Token::Sign('-'),
-                word => Token::Text(field, word.to_owned(), false),
-            });
+            let ends = |letter: char| letter.is_whitespace() || "()|\"".contains(letter);
+            let (word, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+            tokens.push(Token::Word(word.to_owned()));
             rest = after;
         }
         rest = rest.trim_start();
@@ -59,129 +44,93 @@ fn tokens(text: &str, words: bool) -> Vec<Token> {
     tokens
 }
 
-struct Parser<'p> {
+/// What is common to all parts of a text.
+struct Wanted {
     tokens: Peekable<IntoIter<Token>>,
-    fields: &'p [(String, f32)],
-    index: &'p Index,
+    fields: Vec<(String, f32)>,
+    /// Whether words without a sign must all be found.
     all: bool,
 }
 
-/// Parses the text of a query over `fields`. `all`: words without a sign must all be found.
-pub(crate) fn parse(
-    text: &str,
-    fields: &[(String, f32)],
-    index: &Index,
-    all: bool,
-    strict: bool,
-) -> Result<Query> {
-    let count = |sign: char| text.matches(sign).count();
-    if strict && (count('"') % 2 == 1 || count('(') != count(')')) {
-        refuse!(
-            "parsing_exception",
-            "Failed to parse query [{text}]: a quotation mark or parenthesis is missing"
-        );
+impl Reading<'_> {
+    pub(crate) fn simple_query_string(&mut self, options: &Value) -> Found {
+        let operator = plain_text(&options["default_operator"]);
+        let mut wanted = Wanted {
+            tokens: tokens(&plain_text(&options["query"]))
+                .into_iter()
+                .peekable(),
+            fields: self.fields(options.get("fields")),
+            all: operator.eq_ignore_ascii_case("and"),
+        };
+        self.group(&mut wanted, 0)
     }
-    let tokens = tokens(text, strict).into_iter().peekable();
-    Ok(Parser {
-        tokens,
-        fields,
-        index,
-        all,
-    }
-    .group(0))
-}
 
-impl Parser<'_> {
-    fn group(&mut self, depth: usize) -> Query {
-        let mut found = Bool::default();
-        // How the clause to come is joined to the one before: by AND or by OR.
-        let mut joined = None;
-        while let Some(token) = self
-            .tokens
-            .next_if(|token| depth == 0 || *token != Token::Sign(')'))
-        {
+    fn group(&mut self, wanted: &mut Wanted, depth: usize) -> Found {
+        let (mut clauses, mut joined) = (Clauses::new(), None);
+        let goes_on = |token: &Token| depth == 0 || *token != Token::Sign(')');
+        while let Some(token) = wanted.tokens.next_if(goes_on) {
             match token {
-                // The clause on the left of AND is wanted too; that on the left of OR is free.
-                Token::Sign('&') => {
-                    found.must.extend(found.should.pop());
-                    joined = Some(true);
-                }
+                // The clauses on both sides are free.
                 Token::Sign('|') => {
-                    found
-                        .should
-                        .extend(if self.all { found.must.pop() } else { None });
-                    joined = Some(false);
+                    if let Some((occur @ Occur::Must, _)) = clauses.last_mut() {
+                        *occur = Occur::Should;
+                    }
+                    joined = Some(Occur::Should);
                 }
-                Token::Sign('+') => joined = Some(true),
-                Token::Sign('-') => {
-                    let next = self.tokens.next();
-                    found
-                        .must_not
-                        .extend(next.and_then(|next| self.clause(next, depth)));
-                }
+                Token::Sign('+') => joined = Some(Occur::Must),
+                Token::Sign('-') => joined = Some(Occur::MustNot),
                 token => {
-                    let clause = self.clause(token, depth);
-                    let is_wanted = joined.take().unwrap_or(self.all);
-                    let clauses = if is_wanted {
-                        &mut found.must
+                    let default = if wanted.all {
+                        Occur::Must
                     } else {
-                        &mut found.should
+                        Occur::Should
                     };
-                    clauses.extend(clause);
+                    let (occur, marked) = (joined.take().unwrap_or(default), self.marks.len());
+                    let clause = self.clause(wanted, token, depth);
+                    clauses.extend(clause.map(|clause| (occur, clause)));
+                    if occur == Occur::MustNot {
+                        self.marks.truncate(marked);
+                    }
                 }
             }
         }
-        found.required = usize::from(found.must.is_empty() && !found.should.is_empty());
-        let is_empty =
-            found.must.is_empty() && found.should.is_empty() && found.must_not.is_empty();
-        if is_empty {
-            Query::Nothing
-        } else {
-            Query::Bool(found)
+        let has = |wanted: Occur| clauses.iter().any(|(occur, _)| *occur == wanted);
+        let required = usize::from(!has(Occur::Must) && has(Occur::Should));
+        match clauses.is_empty() {
+            true => nothing(),
+            false => boolean(clauses, required),
         }
     }
 
     /// One word, phrase or group; `None` if nothing of it is a word.
-    fn clause(&mut self, token: Token, depth: usize) -> Option<Query> {
-        let (field, text, is_phrase) = match token {
-            Token::Text(field, text, is_phrase) => (field, text, is_phrase),
+    fn clause(&mut self, wanted: &mut Wanted, token: Token, depth: usize) -> Option<Found> {
+        let (text, is_phrase) = match token {
             Token::Sign('(') if depth < DEPTH_LIMIT => {
-                let inner = self.group(depth + 1);
-                self.tokens.next_if_eq(&Token::Sign(')'));
+                let inner = self.group(wanted, depth + 1);
+                wanted.tokens.next_if_eq(&Token::Sign(')'));
                 return Some(inner);
             }
             Token::Sign(_) => return None,
+            Token::Word(text) if text == "*" => return Some(Box::new(AllQuery)),
+            Token::Word(text) => (text, false),
+            Token::Phrase(text) => (text, true),
         };
-        if text == "*" && field.as_deref().is_none_or(|field| field == "*") {
-            return Some(Query::All);
+        let mut found: Vec<Found> = Vec::new();
+        for (name, boost) in &wanted.fields {
+            let words = distinct(&text);
+            let query = match text.strip_suffix('*') {
+                _ if is_phrase || words.len() > 1 => self.phrase(name, &text),
+                Some(start) => self.prefix(name, &start.to_lowercase()),
+                None => {
+                    let word = words.first().unwrap_or(&text);
+                    let is_text = self.text_path(name).is_some();
+                    let value = json!(if is_text { word } else { &text });
+                    self.exact(name, &[value]).unwrap_or_else(|_| nothing())
+                }
+            };
+            found.push(Box::new(BoostQuery::new(query, *boost)));
         }
-        let own = field.map(|field| [(field, 1.0)]);
-        let fields = own.as_ref().map_or(self.fields, |own| own.as_slice());
-        let on_fields = fields.iter().filter_map(|(name, boost)| {
-            let query = self.on_field(name, &text, is_phrase)?;
-            Some(Query::Boosted(Box::new(query), *boost))
-        });
-        let on_fields: Vec<Query> = on_fields.collect();
-        (!on_fields.is_empty()).then_some(Query::Best(on_fields))
-    }
-
-    fn on_field(&self, name: &str, text: &str, is_phrase: bool) -> Option<Query> {
-        let (field, has_star) = (self.index.mapping.field(name), text.contains('*'));
-        Some(match field {
-            Some(field) if text == "*" => Query::Exists(field.path),
-            Some(_) if is_phrase => phrase(self.index, name, text, false),
-            Some(field) if has_star && field.kind == Kind::Text => {
-                Query::Pattern(field, text.to_lowercase(), true)
-            }
-            Some(field) if has_star && field.kind == Kind::Keyword => {
-                Query::Pattern(field, text.to_owned(), false)
-            }
-            Some(field) if field.kind == Kind::Text => {
-                let words = distinct(text);
-                let required = words.len();
-                return (required > 0).then_some(Query::Words(field.path, words, required));
-            }
-            _ => exact(self.index, name, &[json!(text)]).unwrap_or(Query::Nothing),
-        })
+        let is_empty = found.is_empty() || distinct(&text).is_empty();
+        (!is_empty).then(|| best(found))
     }
 }
