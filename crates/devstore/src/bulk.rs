@@ -4,20 +4,20 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::documents::{Action, Operation, apply};
-use crate::errors::{Result, refuse};
+use crate::documents::{Operation, apply};
+use crate::errors::{ILLEGAL, PARSING, Result, refuse};
 use crate::http::{Call, Reply};
 use crate::schema;
 use crate::select::plain_text;
 
 /// Cuts a bulk body into operations and their source lines. The first malformed line fails the whole request.
-fn parse<'b>(call: &'b Call, index: &str) -> Result<Vec<(String, Operation, &'b str)>> {
+fn parse<'b>(call: &'b Call, index: &str) -> Result<Vec<(Operation, &'b str)>> {
     if call.body.trim().is_empty() {
-        refuse!("parsing_exception", "request body is required");
+        refuse!(PARSING, "request body is required");
     }
     if !call.body.ends_with('\n') {
         refuse!(
-            "illegal_argument_exception",
+            ILLEGAL,
             "The bulk request must be terminated by a newline [\\n]"
         );
     }
@@ -28,53 +28,38 @@ fn parse<'b>(call: &'b Call, index: &str) -> Result<Vec<(String, Operation, &'b 
         if is_blank(line) {
             continue;
         }
-        let (word, operation) = parse_action(call, line, index, number)?;
+        let Some(operation) = parse_action(call, line, index)? else {
+            refuse!(
+                ILLEGAL,
+                "Malformed action/metadata line [{number}], expected one action"
+            );
+        };
         operation.check()?;
-        let source = match operation.action {
-            Action::Delete => Some(("", 0)),
+        let source = match operation.action.as_str() {
+            "delete" => Some(("", 0)),
             _ => lines.next().filter(|(source, _)| !is_blank(source)),
         };
         let Some((source, _)) = source else {
-            return malformed(number, "expected a source line after it");
+            refuse!(
+                ILLEGAL,
+                "Malformed action/metadata line [{number}], expected a source after it"
+            );
         };
-        operations.push((word, operation, source));
+        operations.push((operation, source));
     }
     Ok(operations)
 }
 
-fn malformed<T>(number: usize, what: &str) -> Result<T> {
-    refuse!(
-        "illegal_argument_exception",
-        "Malformed action/metadata line [{number}], {what}"
-    )
-}
-
-fn parse_action(
-    call: &Call,
-    line: &str,
-    index: &str,
-    number: usize,
-) -> Result<(String, Operation)> {
-    let parsed = match serde_json::from_str::<Map<String, Value>>(line) {
-        Ok(parsed) => parsed,
-        Err(error) => return malformed(number, &error.to_string()),
-    };
+/// `None` if the line is no action.
+fn parse_action(call: &Call, line: &str, index: &str) -> Result<Option<Operation>> {
+    let parsed = serde_json::from_str::<Map<String, Value>>(line).unwrap_or_default();
     let mut entries = parsed.into_iter();
-    let (Some((word, metadata)), None) = (entries.next(), entries.next()) else {
-        return malformed(number, "expected one action with an object");
+    let (Some((action, metadata)), None) = (entries.next(), entries.next()) else {
+        return Ok(None);
     };
-    let action = match word.as_str() {
-        "index" => Action::Index,
-        "create" => Action::Create,
-        "update" => Action::Update,
-        "delete" => Action::Delete,
-        _ => {
-            return malformed(
-                number,
-                "expected field [create], [delete], [index] or [update]",
-            );
-        }
-    };
+    if !matches!(action.as_str(), "index" | "create" | "update" | "delete") {
+        return Ok(None);
+    }
     schema::check("bulk_action", &metadata)?;
     let given = |key: &str| {
         metadata
@@ -86,14 +71,13 @@ fn parse_action(
         metadata["if_seq_no"].as_u64(),
         metadata["if_primary_term"].as_u64(),
     );
-    let operation = Operation {
+    Ok(Some(Operation {
         action,
         index: given("_index").unwrap_or_else(|| index.to_owned()),
         id: given("_id"),
         expected,
         pipeline: given("pipeline").unwrap_or_else(|| call.param("pipeline").to_owned()),
-    };
-    Ok((word, operation))
+    }))
 }
 
 pub(crate) fn bulk(call: &Call, index: &str) -> Result<Reply> {
@@ -101,7 +85,7 @@ pub(crate) fn bulk(call: &Call, index: &str) -> Result<Reply> {
     let operations = parse(call, index)?;
     let (mut errors, mut items) = (false, Vec::with_capacity(operations.len()));
     call.engine.storage.write(|batch| {
-        for (word, operation, source) in operations {
+        for (operation, source) in operations {
             let item = match apply(batch, &operation, source) {
                 Ok(outcome) => {
                     let (status, mut item) = outcome.reply(call);
@@ -113,10 +97,10 @@ pub(crate) fn bulk(call: &Call, index: &str) -> Result<Reply> {
                 Err(problem) => {
                     errors = true;
                     let (index, id) = (&operation.index, &operation.id);
-                    json!({"_index": index, "_id": id, "status": problem.status, "error": problem.cause()})
+                    json!({"_index": index, "_id": id, "status": problem.status, "error": problem.cause})
                 }
             };
-            items.push(json!({word: item}));
+            items.push(json!({operation.action: item}));
         }
         Ok(())
     })?;

@@ -2,34 +2,38 @@
 
 use std::fmt::Display;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The result of everything that a client can cause to fail.
 pub(crate) type Result<T> = std::result::Result<T, Problem>;
+
+/// Types of errors that have the status 400.
+pub(crate) const ILLEGAL: &str = "illegal_argument_exception";
+pub(crate) const PARSING: &str = "parsing_exception";
+pub(crate) const SHAPE: &str = "x_content_parse_exception";
+pub(crate) const DOCUMENT: &str = "document_parsing_exception";
+pub(crate) const SHARD: &str = "query_shard_exception";
+pub(crate) const STATE: &str = "status_exception";
+pub(crate) const REQUEST: &str = "action_request_validation_exception";
 
 /// A refused or failed request: what the client is told.
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) status: u16,
-    kind: &'static str,
     pub(crate) reason: String,
-    extra: Map<String, Value>,
+    /// The inner object, as it stands in bulk items.
+    pub(crate) cause: Value,
 }
 
 impl Problem {
-    pub(crate) fn new(status: u16, kind: &'static str, reason: impl Display) -> Problem {
+    pub(crate) fn new(status: u16, kind: &str, reason: impl Display) -> Problem {
+        let reason = reason.to_string();
+        let cause = json!({"type": kind, "reason": reason});
         Problem {
             status,
-            kind,
-            reason: reason.to_string(),
-            extra: Map::new(),
+            reason,
+            cause,
         }
-    }
-
-    /// A request check that failed before anything was done.
-    pub(crate) fn validation(reason: impl Display) -> Problem {
-        let reason = format!("Validation Failed: 1: {reason};");
-        Problem::new(400, "action_request_validation_exception", reason)
     }
 
     pub(crate) fn missing_index(name: &str) -> Problem {
@@ -54,23 +58,14 @@ impl Problem {
     }
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Problem {
-        self.extra.insert(key.to_owned(), value.into());
+        self.cause[key] = value.into();
         self
-    }
-
-    /// The inner object, as it stands in bulk items.
-    pub(crate) fn cause(&self) -> Value {
-        let mut cause = json!({"type": self.kind, "reason": self.reason});
-        for (key, value) in &self.extra {
-            cause[key] = value.clone();
-        }
-        cause
     }
 
     /// The whole error body.
     pub(crate) fn body(&self) -> Value {
-        let mut error = self.cause();
-        error["root_cause"] = json!([self.cause()]);
+        let mut error = self.cause.clone();
+        error["root_cause"] = json!([self.cause]);
         json!({"error": error, "status": self.status})
     }
 }
@@ -84,8 +79,15 @@ impl<E: std::error::Error> From<E> for Problem {
 
 /// Returns from a function with a 400 of the given type.
 macro_rules! refuse {
-    ($kind:literal, $($reason:tt)*) => {
+    ($kind:expr, $($reason:tt)*) => {
         return Err(crate::errors::Problem::new(400, $kind, format!($($reason)*)))
     };
 }
-pub(crate) use refuse;
+
+/// Returns from a function with a 501.
+macro_rules! unsupported {
+    ($($what:tt)*) => {
+        return Err(crate::errors::Problem::unsupported(format!($($what)*)))
+    };
+}
+pub(crate) use {refuse, unsupported};

@@ -1,4 +1,4 @@
-//! Indices, aliases, mappings, settings and statistics.
+//! Indices, mappings and statistics.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use chrono::Utc;
 use serde_json::{Map, Value, json};
 
 use crate::engine::random_name;
-use crate::errors::{Problem, Result, refuse};
+use crate::errors::{ILLEGAL, Problem, Result, refuse, unsupported};
 use crate::http::{Call, Reply};
-use crate::select::{glob, many, plain_text};
+use crate::select::{entries, glob, many, plain_text};
 use crate::storage::{Batch, Catalogue, Index};
 
 /// What Elasticsearch's built-in templates say about the indices of the connector protocol.
@@ -32,49 +32,42 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     )
 }
 
-/// The indices of an expression: names, aliases and patterns, separated by commas.
-pub(crate) fn resolve(call: &Call, expression: &str) -> Result<Vec<Arc<Index>>> {
-    let (wildcards, catalogue) = (
-        call.param("expand_wildcards"),
-        call.engine.storage.catalogue(),
-    );
-    let with_hidden = wildcards.contains("hidden") || wildcards.contains("all");
-    let mut found: Vec<Arc<Index>> = Vec::new();
-    for part in expression.split(',') {
-        let part = if part == "_all" { "*" } else { part };
-        let (is_pattern, before) = (part.contains('*'), found.len());
-        let shows_hidden = !is_pattern || with_hidden || part.starts_with('.');
-        for index in catalogue.values() {
-            let mut names = index.aliases.keys().chain([&index.name]);
-            if names.any(|name| glob(part, name)) && (shows_hidden || !index.is_hidden()) {
-                found.push(index.clone());
-            }
+/// The indices of a pattern, or the one index behind a name or an alias. Patterns pass over names with a dot in front.
+pub(crate) fn resolve(catalogue: &Catalogue, pattern: &str) -> Result<Vec<Arc<Index>>> {
+    let pattern = if pattern == "_all" { "*" } else { pattern };
+    let is_named = |index: &&Arc<Index>| {
+        let mut names = index.aliases.keys().chain([&index.name]);
+        names.any(|name| glob(pattern, name))
+            && (pattern.starts_with('.') || !pattern.contains('*') || !index.name.starts_with('.'))
+    };
+    let found: Vec<_> = catalogue.values().filter(is_named).cloned().collect();
+    match found.len() {
+        0 if !pattern.contains('*') => Err(Problem::missing_index(pattern)),
+        2.. if !pattern.contains('*') => {
+            refuse!(ILLEGAL, "no write index is defined for alias [{pattern}]")
         }
-        if found.len() == before && !is_pattern && !call.flag("ignore_unavailable")? {
-            return Err(Problem::missing_index(part));
-        }
+        _ => Ok(found),
     }
-    found.sort_by(|left, right| left.name.cmp(&right.name));
-    found.dedup_by(|left, right| left.name == right.name);
-    Ok(found)
 }
 
-/// The one index that a write goes to. An index that is not there is made if `create` is set.
-pub(crate) fn target(batch: &mut Batch, name: &str, create: bool) -> Result<Arc<Index>> {
+/// The one index of a name or an alias.
+pub(crate) fn one(catalogue: &Catalogue, name: &str) -> Result<Arc<Index>> {
+    match resolve(catalogue, name)?.pop() {
+        Some(index) if !name.contains('*') && name != "_all" => Ok(index),
+        _ => unsupported!("[{name}] in the place of the name of one index"),
+    }
+}
+
+/// The one index that a write goes to. An index that is not there is made.
+pub(crate) fn target(batch: &mut Batch, name: &str) -> Result<Arc<Index>> {
     if let Some(index) = batch.catalogue.get(name) {
         return Ok(index.clone());
     }
-    let indices = batch.catalogue.values();
-    let mut behind = indices.filter(|index| index.aliases.contains_key(name));
-    match (behind.next(), behind.next(), name) {
-        (Some(index), None, _) => Ok(index.clone()),
-        (Some(_), Some(_), _) => refuse!(
-            "illegal_argument_exception",
-            "no write index is defined for alias [{name}]"
-        ),
-        _ if !create => Err(Problem::missing_index(name)),
+    match (resolve(&batch.catalogue, name), name) {
+        (Ok(found), _) if found.len() == 1 => Ok(found[0].clone()),
+        (Err(problem), _) if problem.status != 404 => Err(problem),
         // The two names of the protocol are aliases from the first write on.
-        (_, _, ".elastic-connectors" | ".elastic-connectors-sync-jobs") => {
+        (_, ".elastic-connectors" | ".elastic-connectors-sync-jobs") => {
             create_index(batch, &format!("{name}-v1"), &Value::Null)
         }
         _ => create_index(batch, name, &Value::Null),
@@ -83,12 +76,9 @@ pub(crate) fn target(batch: &mut Batch, name: &str, create: bool) -> Result<Arc<
 
 fn create_index(batch: &mut Batch, name: &str, body: &Value) -> Result<Arc<Index>> {
     check_name(name)?;
-    let mut indices = batch.catalogue.values();
-    if indices.any(|index| index.name == name || index.aliases.contains_key(name)) {
-        refuse!(
-            "resource_already_exists_exception",
-            "index or alias [{name}] already exists"
-        );
+    if resolve(&batch.catalogue, name).is_ok() {
+        let kind = "resource_already_exists_exception";
+        refuse!(kind, "index or alias [{name}] already exists");
     }
     let mut index = Index {
         name: name.to_owned(),
@@ -99,20 +89,21 @@ fn create_index(batch: &mut Batch, name: &str, body: &Value) -> Result<Arc<Index
     };
     let templates: Map<String, Value> = serde_json::from_str(TEMPLATES)?;
     let template = templates.iter().find(|(pattern, _)| glob(pattern, name));
-    // The fields of a template by their types.
-    let fields = template.and_then(|(_, template)| template["fields"].as_object());
-    for (kind, names) in fields.into_iter().flatten() {
+    let template = template.map_or(&Value::Null, |(_, template)| template);
+    for (kind, names) in entries(&template["fields"]) {
         for name in many(names) {
-            index.mapping.add(&plain_text(name), json!({"type": kind}))?;
+            index
+                .mapping
+                .add(&plain_text(name), json!({"type": kind}))?;
         }
     }
-    for source in template
-        .map(|(_, template)| template)
-        .into_iter()
-        .chain([body])
-    {
-        for (alias, options) in source["aliases"].as_object().into_iter().flatten() {
-            check_alias(&batch.catalogue, alias)?;
+    for source in [template, body] {
+        for (alias, options) in entries(&source["aliases"]) {
+            check_name(alias)?;
+            if batch.catalogue.contains_key(alias) {
+                let kind = "invalid_alias_name_exception";
+                refuse!(kind, "[{alias}] cannot be an alias: an index has that name");
+            }
             index.aliases.insert(alias.clone(), options.clone());
         }
         if !source["mappings"].is_null() {
@@ -123,29 +114,17 @@ fn create_index(batch: &mut Batch, name: &str, body: &Value) -> Result<Arc<Index
     Ok(batch.set_index(index))
 }
 
-fn check_alias(catalogue: &Catalogue, alias: &str) -> Result<()> {
-    if catalogue.contains_key(alias) {
-        refuse!(
-            "invalid_alias_name_exception",
-            "Invalid alias name [{alias}]: an index exists with the same name"
-        );
-    }
-    check_name(alias)
-}
-
 /// Takes in settings: `index.a.b`, `a.b` and nested objects mean the same.
 fn set_settings(settings: &mut Map<String, Value>, path: &str, value: &Value) -> Result<()> {
-    if let Value::Object(children) = value {
-        let mut children = children.iter();
-        return children
-            .try_for_each(|(key, child)| set_settings(settings, &format!("{path}.{key}"), child));
+    for (key, child) in entries(value) {
+        set_settings(settings, &format!("{path}.{key}"), child)?;
     }
     let path = path.trim_start_matches('.');
     let path = path.strip_prefix("index.").unwrap_or(path);
     if matches!(path, "default_pipeline" | "final_pipeline") {
-        return Err(Problem::unsupported(format!("the index setting [{path}]")));
+        unsupported!("the index setting [{path}]");
     }
-    if !value.is_null() {
+    if !value.is_null() && !value.is_object() {
         settings.insert(path.to_owned(), json!(plain_text(value)));
     }
     Ok(())
@@ -162,35 +141,29 @@ pub(crate) fn create(call: &Call, name: &str) -> Result<Reply> {
     ))
 }
 
-pub(crate) fn delete(call: &Call, expression: &str) -> Result<Reply> {
-    let indices = resolve(call, expression)?;
-    if indices
-        .iter()
-        .any(|index| !expression.split(',').any(|part| part == index.name))
-    {
-        refuse!(
-            "illegal_argument_exception",
-            "only indices can be deleted, no aliases or patterns: [{expression}]"
-        );
-    }
-    call.engine
-        .storage
-        .write(|batch| indices.iter().try_for_each(|index| batch.drop_index(index)))?;
-    indices
-        .iter()
-        .for_each(|index| call.engine.drop_full_text(index));
-    acknowledged()
-}
-
-/// The answer to what was done and has no result.
-pub(crate) fn acknowledged() -> Result<Reply> {
+pub(crate) fn delete(call: &Call, name: &str) -> Result<Reply> {
+    let index = call.engine.storage.write(|batch| {
+        let index = match batch.catalogue.get(name) {
+            Some(index) => index.clone(),
+            None if resolve(&batch.catalogue, name)?.is_empty() => {
+                return Err(Problem::missing_index(name));
+            }
+            None => refuse!(
+                ILLEGAL,
+                "only an index can be deleted, no alias or pattern: [{name}]"
+            ),
+        };
+        batch.drop_index(&index)?;
+        Ok(index)
+    })?;
+    call.engine.drop_full_text(&index);
     Ok((200, json!({"acknowledged": true})))
 }
 
-/// What `GET /{index}`, `_mapping`, `_settings` and `_alias` show, by index.
-pub(crate) fn show(call: &Call, expression: &str, parts: &[&str]) -> Result<Reply> {
+/// `GET /{index}` and `GET /{index}/_mapping`.
+pub(crate) fn show(call: &Call, pattern: &str, parts: &[&str]) -> Result<Reply> {
     let mut shown = json!({});
-    for index in resolve(call, expression)? {
+    for index in resolve(&call.engine.storage.catalogue(), pattern)? {
         let mut settings = json!({
             "number_of_shards": "1", "number_of_replicas": "0", "uuid": index.uuid, "provided_name": index.name,
             "creation_date": index.created_at.to_string(), "version": {"created": "9033000"},
@@ -202,74 +175,47 @@ pub(crate) fn show(call: &Call, expression: &str, parts: &[&str]) -> Result<Repl
             shown[&index.name][*part] = match *part {
                 "aliases" => json!(index.aliases),
                 "settings" => json!({"index": settings}),
-                _ => json!(index.mapping.tree),
+                _ => index.mapping.tree(),
             };
         }
     }
     Ok((200, shown))
 }
 
-/// Changes indices in place.
-fn change(
-    call: &Call,
-    expression: &str,
-    change: impl Fn(&mut Index, &Catalogue) -> Result<()>,
-) -> Result<Reply> {
-    let indices = resolve(call, expression)?;
+pub(crate) fn put_mapping(call: &Call, name: &str) -> Result<Reply> {
+    let body = call.any_object()?;
     call.engine.storage.write(|batch| {
-        for known in &indices {
-            let known = target(batch, &known.name, false)?;
-            let mut index = known.as_ref().clone();
-            change(&mut index, &batch.catalogue)?;
-            batch.set_index(index);
-        }
+        let mut index = one(&batch.catalogue, name)?.as_ref().clone();
+        index.mapping.merge(&body)?;
+        batch.set_index(index);
         Ok(())
     })?;
-    acknowledged()
-}
-
-pub(crate) fn put_mapping(call: &Call, expression: &str) -> Result<Reply> {
-    let body = call.any_object()?;
-    change(call, expression, |index, _| index.mapping.merge(&body))
-}
-
-pub(crate) fn put_alias(call: &Call, expression: &str, alias: &str) -> Result<Reply> {
-    let body = call.object("alias")?;
-    change(call, expression, |index, catalogue| {
-        check_alias(catalogue, alias)?;
-        index.aliases.insert(alias.to_owned(), body.clone());
-        Ok(())
-    })
+    Ok((200, json!({"acknowledged": true})))
 }
 
 /// `_stats`: documents and, with `level=shards`, the sequence numbers.
-pub(crate) fn stats(call: &Call, expression: &str) -> Result<Reply> {
-    let (mut shown, mut all, indices) = (json!({}), 0, resolve(call, expression)?);
+pub(crate) fn stats(call: &Call, pattern: &str) -> Result<Reply> {
+    let (mut shown, storage) = (json!({}), &call.engine.storage);
+    let indices = resolve(&storage.catalogue(), pattern)?;
     for index in &indices {
-        let view = call.engine.storage.view(&index.name)?;
+        let view = storage.view(&index.name)?;
         let (count, last) = (view.count, view.next.cast_signed() - 1);
-        all += count;
         let (docs, history) = (json!({"count": count, "deleted": 0}), &index.history_uuid);
         let mut stats = json!({
             "uuid": index.uuid, "health": "green", "status": "open", "primaries": {"docs": docs}, "total": {"docs": docs}
         });
         if call.param("level") == "shards" {
             stats["shards"] = json!({"0": [{
-                "routing": {"state": "STARTED", "primary": true, "node": "tributary", "relocating_node": null}, "docs": docs,
+                "routing": {"state": "STARTED", "primary": true, "node": "tributary"}, "docs": docs,
                 "commit": {"num_docs": count, "user_data": {"history_uuid": history, "max_seq_no": last.to_string()}},
                 "seq_no": {"max_seq_no": last, "local_checkpoint": last, "global_checkpoint": last},
             }]});
         }
         shown[&index.name] = stats;
     }
-    let (shards, docs) = (
-        shards(indices.len()),
-        json!({"docs": {"count": all, "deleted": 0}}),
-    );
-    let all = json!({"primaries": docs, "total": docs});
     Ok((
         200,
-        json!({"_shards": shards, "_all": all, "indices": shown}),
+        json!({"_shards": shards(indices.len()), "indices": shown}),
     ))
 }
 
@@ -279,7 +225,7 @@ pub(crate) fn shards(count: usize) -> Value {
 }
 
 /// Every search sees every acknowledged write, so there is nothing to do but to say so.
-pub(crate) fn refresh(call: &Call, expression: &str) -> Result<Reply> {
-    let found = resolve(call, expression)?;
+pub(crate) fn refresh(call: &Call, pattern: &str) -> Result<Reply> {
+    let found = resolve(&call.engine.storage.catalogue(), pattern)?;
     Ok((200, json!({"_shards": shards(found.len())})))
 }

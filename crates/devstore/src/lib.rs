@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::engine::Engine;
 use crate::http::Shared;
@@ -56,13 +56,12 @@ pub struct StoreConfig {
 
 impl fmt::Debug for StoreConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let password = self.password.as_ref().map(|_| "***");
         let mut shown = formatter.debug_struct("StoreConfig");
         shown
             .field("folder", &self.folder)
             .field("listen", &self.listen);
-        shown
-            .field("password", &self.password.as_ref().map(|_| "***"))
-            .finish()
+        shown.field("password", &password).finish()
     }
 }
 
@@ -120,43 +119,29 @@ impl Store {
     /// # Errors
     /// The port or the folder is in use, or cannot be used.
     pub async fn start(config: StoreConfig) -> Result<Store, StoreError> {
-        let StoreConfig {
-            folder,
-            listen,
-            password,
-        } = config;
-        let failed = |source| match source {
-            source if std::io::Error::kind(&source) == ErrorKind::AddrInUse => {
-                StoreError::PortInUse(listen)
-            }
-            source => StoreError::Listen {
-                address: listen,
-                source,
-            },
+        let (address, password) = (config.listen, config.password);
+        let failed = |source: std::io::Error| match source.kind() {
+            ErrorKind::AddrInUse => StoreError::PortInUse(address),
+            _ => StoreError::Listen { address, source },
         };
-        let opening = tokio::task::spawn_blocking(move || open(&folder));
-        let engine = opening.await.map_err(StoreError::internal)??;
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let opening = spawn_blocking(move || open(&config.folder)).await;
+        let engine = RwLock::new(Some(opening.map_err(StoreError::internal)??));
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let engine = RwLock::new(Some(engine));
         let shared = Arc::new(Shared { engine, password });
-        let router = axum::Router::new()
-            .fallback(http::serve)
-            .with_state(shared.clone());
+        let router = axum::Router::new().fallback(http::serve);
         let (stop, stopped) = oneshot::channel::<()>();
         // A sender that is gone means the same as one that speaks.
         let until_stopped = async move { stopped.await.unwrap_or_default() };
-        let server = axum::serve(listener, router).with_graceful_shutdown(until_stopped);
-        let server = tokio::spawn(async move { server.await });
-        let catching_up = tokio::spawn(catch_up(shared.clone()));
+        let server = axum::serve(listener, router.with_state(shared.clone()));
+        let server = server.with_graceful_shutdown(until_stopped);
         tracing::info!(%address, "the store is listening");
-        let stop = Some(stop);
         Ok(Store {
             address,
+            stop: Some(stop),
+            server: tokio::spawn(async move { server.await }),
+            catching_up: tokio::spawn(catch_up(shared.clone())),
             shared,
-            stop,
-            server,
-            catching_up,
         })
     }
 
@@ -178,14 +163,12 @@ impl Store {
     pub async fn stop(mut self) -> Result<(), StoreError> {
         drop(self.stop.take());
         let ended = tokio::time::timeout(STOP_PATIENCE, &mut self.server).await;
-        let closing = tokio::task::spawn_blocking(move || drop(self));
-        closing.await.map_err(StoreError::internal)?;
-        match ended {
-            Ok(served) => served
-                .map_err(StoreError::internal)?
-                .map_err(StoreError::internal),
-            Err(_) => Ok(()),
-        }
+        let closing = spawn_blocking(move || drop(self)).await;
+        closing.map_err(StoreError::internal)?;
+        let served = ended.unwrap_or(Ok(Ok(())));
+        served
+            .map_err(StoreError::internal)?
+            .map_err(StoreError::internal)
     }
 }
 
@@ -193,52 +176,41 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.server.abort();
         self.catching_up.abort();
-        if let Some(engine) = &*self
-            .shared
-            .engine
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
+        let _ = self.shared.with(|engine| {
             engine.closing.store(true, Ordering::Relaxed);
-        }
+            Ok(())
+        });
         // Waits for requests that are being worked on; the file is closed when this is done.
-        self.shared
-            .engine
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let engine = self.shared.engine.write();
+        engine.unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
 fn open(folder: &Path) -> Result<Engine, StoreError> {
-    let unusable = |reason: String| StoreError::Folder {
+    let unusable = |error: &dyn fmt::Display| StoreError::Folder {
         folder: folder.to_owned(),
-        reason,
+        reason: error.to_string(),
     };
     // What is kept here may be confidential.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| unusable(error.to_string()))?;
+    made.map_err(|error| unusable(&error))?;
     Engine::open(folder).map_err(|error| match error {
         redb::Error::DatabaseAlreadyOpen => StoreError::FolderInUse(folder.to_owned()),
-        error => unusable(error.to_string()),
+        error => unusable(&error),
     })
 }
 
 /// Brings the full-text indices up to date in the background.
 async fn catch_up(shared: Arc<Shared>) {
-    let mut ticks = tokio::time::interval(CATCH_UP_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
         let shared = shared.clone();
-        let done = tokio::task::spawn_blocking(move || shared.with(Engine::catch_up)).await;
+        let done = spawn_blocking(move || shared.with(Engine::catch_up)).await;
         if let Ok(Err(problem)) = done
             && problem.status == 500
         {
-            tracing::warn!(
-                reason = problem.reason,
-                "a full-text index could not be brought up to date"
-            );
+            let reason = problem.reason;
+            tracing::warn!(reason, "a full-text index could not be brought up to date");
         }
+        tokio::time::sleep(CATCH_UP_EVERY).await;
     }
 }

@@ -8,20 +8,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::dates;
-use crate::errors::{Problem, Result, refuse};
+use crate::errors::{DOCUMENT, ILLEGAL, Problem, Result, refuse};
 use crate::schema;
-use crate::select::plain_text;
+use crate::select::{entries, plain_text};
 
 /// Longest text that is found as a whole unless the mapping says otherwise, in characters. As in Elasticsearch.
 const IGNORE_ABOVE: usize = 256;
 /// Longest keyword in characters.
 const KEYWORD_LIMIT: usize = 8191;
 const DEPTH_LIMIT: usize = 20;
-const FIELD_LIMIT: usize = 1000;
 const METADATA: &str = "_id _index _source _routing _seq_no _version";
-/// What the store cannot do as the mapping asks.
-const UNSUPPORTED: [&str; 3] = ["copy_to", "null_value", "script"];
-const DATE_FORMATS: &str = "strict_date_optional_time date_optional_time epoch_millis";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
@@ -32,78 +28,49 @@ pub(crate) enum Kind {
     Boolean,
     Date,
     Object,
-    /// Kept in the source, not searchable.
-    Opaque,
 }
 
-/// A mapped field, or a subfield such as `title.keyword`.
+/// A field as queries see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) kind: Kind,
-    /// The path of the values in the source; for a subfield that of its parent.
+    /// The path of the values in the source; for a subfield such as `title.keyword` that of its parent.
     pub(crate) path: String,
     /// Longest value in characters that can be found as a whole.
     ignore_above: usize,
-    /// Whether the words of the value are in the full-text index.
-    pub(crate) has_words: bool,
-    type_name: String,
 }
 
 impl Field {
-    fn of(definition: &Value, name: &str, path: &str) -> Result<Field> {
-        let type_name = definition["type"].as_str().unwrap_or("object");
-        let kind = kind_of(definition, type_name, name)?;
-        let limit = definition["ignore_above"]
-            .as_u64()
-            .map(|limit| limit as usize);
-        let default = if kind == Kind::Text {
-            IGNORE_ABOVE
-        } else {
-            KEYWORD_LIMIT
-        };
-        Ok(Field {
-            kind,
-            path: path.to_owned(),
-            ignore_above: limit.unwrap_or(default).min(KEYWORD_LIMIT),
-            has_words: kind == Kind::Text,
-            type_name: type_name.to_owned(),
-        })
-    }
-
     /// The text that stands for a value in exact comparisons and gives the order of values; `None` if it does not fit.
     pub(crate) fn key(&self, value: &Value) -> Option<String> {
-        let text = value.as_str();
-        match self.kind {
-            Kind::Text | Kind::Keyword if value.is_object() || value.is_array() => None,
-            Kind::Text | Kind::Keyword => Some(plain_text(value)),
-            Kind::Boolean => {
-                let truth = value.as_bool().or_else(|| text?.parse().ok())?;
-                Some(truth.to_string())
-            }
-            Kind::Date => dates::millis_of(value).map(integer_key),
-            Kind::Integer => {
-                let whole = value.as_i64().or_else(|| text?.trim().parse().ok());
-                // Elasticsearch cuts off the fraction; 9.2e18 and above do not fit.
-                let cut =
-                    number_of(value).filter(|number| !value.is_u64() && number.abs() < 9.2e18);
-                let whole = whole.or(cut.map(|number| number as i64))?;
-                let fits = match self.type_name.as_str() {
-                    "integer" => i32::try_from(whole).is_ok(),
-                    "short" => i16::try_from(whole).is_ok(),
-                    "byte" => i8::try_from(whole).is_ok(),
-                    _ => true,
-                };
-                fits.then(|| integer_key(whole))
-            }
-            Kind::Float => number_of(value).map(float_key),
-            Kind::Object | Kind::Opaque => None,
-        }
+        key_of(self.kind, value)
     }
 
     /// The key under which a value can be found as a whole; texts may be too long for it.
     pub(crate) fn exact_key(&self, value: &Value) -> Option<String> {
-        let fits = |key: &String| key.chars().nth(self.ignore_above).is_none();
-        self.key(value).filter(fits)
+        self.key(value)
+            .filter(|key| key.chars().nth(self.ignore_above).is_none())
+    }
+}
+
+fn key_of(kind: Kind, value: &Value) -> Option<String> {
+    let text = value.as_str();
+    match kind {
+        Kind::Text | Kind::Keyword if value.is_object() || value.is_array() => None,
+        Kind::Text | Kind::Keyword => Some(plain_text(value)),
+        Kind::Boolean => {
+            let truth = value.as_bool().or_else(|| text?.parse().ok())?;
+            Some(truth.to_string())
+        }
+        Kind::Date => dates::millis_of(value).map(integer_key),
+        Kind::Integer => {
+            let whole = value.as_i64().or_else(|| text?.trim().parse().ok());
+            // Elasticsearch cuts off the fraction; 9.2e18 and above do not fit.
+            let cut = number_of(value).filter(|number| !value.is_u64() && number.abs() < 9.2e18);
+            whole.or(cut.map(|number| number as i64)).map(integer_key)
+        }
+        Kind::Float => number_of(value).map(float_key),
+        Kind::Object => None,
     }
 }
 
@@ -132,183 +99,143 @@ pub(crate) fn number_of(value: &Value) -> Option<f64> {
         .filter(|number: &f64| number.is_finite())
 }
 
-fn kind_of(definition: &Value, type_name: &str, path: &str) -> Result<Kind> {
-    let is_off = |key: &str| definition[key] == false || definition[key] == "false";
-    let formats = definition["format"].as_str().unwrap_or("epoch_millis");
-    let mut formats = formats.split("||");
-    let odd = UNSUPPORTED.iter().find(|key| !definition[**key].is_null());
-    let what = match odd {
-        Some(parameter) => parameter,
-        None if !definition["properties"].is_null() && !definition["dynamic"].is_null() => {
-            "dynamic"
-        }
-        None if !formats.all(|format| DATE_FORMATS.contains(format)) => "format",
-        None => "",
-    };
-    if !what.is_empty() {
-        return Err(Problem::unsupported(format!(
-            "[{what}] of the field [{path}]"
-        )));
-    }
-    Ok(match type_name {
-        _ if is_off("enabled") || is_off("index") => Kind::Opaque,
-        "object" => Kind::Object,
-        "text" | "match_only_text" => Kind::Text,
-        "keyword" | "constant_keyword" | "wildcard" | "ip" | "version" => Kind::Keyword,
+fn type_of(definition: &Value) -> &str {
+    definition["type"].as_str().unwrap_or("object")
+}
+
+/// The kind of a definition that was checked when it was added.
+fn kind_of(definition: &Value) -> Kind {
+    match type_of(definition) {
+        "text" => Kind::Text,
+        "keyword" => Kind::Keyword,
         "long" | "integer" | "short" | "byte" => Kind::Integer,
         "double" | "float" | "half_float" => Kind::Float,
         "boolean" => Kind::Boolean,
         "date" => Kind::Date,
-        "binary" | "dense_vector" | "sparse_vector" | "flattened" => Kind::Opaque,
-        other if schema::lists("unsupported_types", other) => {
-            let what = format!("the type [{other}] of the field [{path}]");
-            return Err(Problem::unsupported(what));
-        }
-        other => refuse!(
-            "mapper_parsing_exception",
-            "No handler for type [{other}] declared on field [{path}]"
-        ),
-    })
+        _ => Kind::Object,
+    }
 }
 
-/// The mapping of one index: the tree as clients see it, and its fields by their full names.
+/// The mapping of one index.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(try_from = "Value", into = "Value")]
 pub(crate) struct Mapping {
-    pub(crate) tree: Map<String, Value>,
-    pub(crate) fields: BTreeMap<String, Field>,
-}
-
-impl TryFrom<Value> for Mapping {
-    type Error = String;
-
-    fn try_from(tree: Value) -> std::result::Result<Mapping, String> {
-        let mut mapping = Mapping::default();
-        mapping.merge(&tree).map_err(|problem| problem.reason)?;
-        Ok(mapping)
-    }
-}
-
-impl From<Mapping> for Value {
-    fn from(mapping: Mapping) -> Value {
-        Value::Object(mapping.tree)
-    }
+    /// What stands beside the fields, such as `dynamic` and `_meta`.
+    root: Map<String, Value>,
+    /// The definitions of the fields by their full names, objects among them.
+    pub(crate) fields: BTreeMap<String, Value>,
 }
 
 impl Mapping {
     /// The field of a name in a query. `.keyword` and `.enum` work for every text field.
     pub(crate) fn field(&self, name: &str) -> Option<Field> {
-        if let Some(field) = self.fields.get(name) {
-            return Some(field.clone());
-        }
-        let parent = name
-            .strip_suffix(".keyword")
-            .or_else(|| name.strip_suffix(".enum"))?;
-        let field = self.fields.get(parent)?.clone();
-        let (kind, ignore_above) = (Kind::Keyword, IGNORE_ABOVE);
-        let is_text = matches!(field.kind, Kind::Text | Kind::Keyword);
-        is_text.then_some(Field {
+        let field = |kind, path: &str, limit: Option<u64>| Field {
             kind,
-            ignore_above,
-            ..field
-        })
+            path: path.to_owned(),
+            ignore_above: limit.map_or(KEYWORD_LIMIT, |limit| limit as usize),
+        };
+        if let Some(definition) = self.fields.get(name) {
+            return Some(field(
+                kind_of(definition),
+                name,
+                definition["ignore_above"].as_u64(),
+            ));
+        }
+        let (parent, name) = name.rsplit_once('.')?;
+        let definition = self.fields.get(parent)?;
+        let (subfield, is_text) = (&definition["fields"][name], type_of(definition) == "text");
+        match name {
+            _ if subfield.is_object() => Some(field(
+                kind_of(subfield),
+                parent,
+                subfield["ignore_above"].as_u64(),
+            )),
+            "keyword" | "enum" if is_text => {
+                Some(field(Kind::Keyword, parent, Some(IGNORE_ABOVE as u64)))
+            }
+            _ => None,
+        }
+    }
+
+    /// How a value of a field is indexed: whether by its words, and whether as a whole.
+    pub(crate) fn indexing(&self, path: &str) -> Option<(bool, Field)> {
+        let (definition, mut field) = (self.fields.get(path)?, self.field(path)?);
+        let subfields = || entries(&definition["fields"]).map(|(_, subfield)| subfield);
+        if field.kind == Kind::Text {
+            let limits = subfields().filter_map(|subfield| subfield["ignore_above"].as_u64());
+            let longest = limits.max().unwrap_or(0) as usize;
+            field.ignore_above = longest.clamp(IGNORE_ABOVE, KEYWORD_LIMIT);
+        }
+        let has_words =
+            field.kind == Kind::Text || subfields().any(|sub| kind_of(sub) == Kind::Text);
+        Some((has_words, field))
+    }
+
+    /// The mapping as clients see it.
+    pub(crate) fn tree(&self) -> Value {
+        let mut tree = Value::Object(self.root.clone());
+        for (path, definition) in &self.fields {
+            let mut place = &mut tree;
+            for name in path.split('.') {
+                place = &mut place["properties"][name];
+            }
+            *place = definition.clone();
+        }
+        tree
     }
 
     /// Lays `update` over the mapping. After an `Err` it must be thrown away.
     pub(crate) fn merge(&mut self, update: &Value) -> Result<()> {
-        let Value::Object(update) = update else {
-            refuse!("mapper_parsing_exception", "Expected a map for the mapping")
-        };
-        for (key, value) in update.iter().filter(|(key, _)| *key != "properties") {
-            self.tree.insert(key.clone(), value.clone());
+        schema::check("mapping", update)?;
+        for (key, value) in entries(update).filter(|(key, _)| *key != "properties") {
+            self.root.insert(key.clone(), value.clone());
         }
-        let dynamic = self.dynamic();
-        if !matches!(dynamic.as_str(), "true" | "false" | "strict") {
-            return Err(Problem::unsupported(format!(
-                "a mapping with [dynamic: {dynamic}]"
-            )));
-        }
-        match update.get("properties") {
-            Some(properties) => self.declare(properties, "", 1),
-            None => Ok(()),
-        }
+        self.declare(&update["properties"], "")
     }
 
     /// Takes in the `properties` of the root or of an object.
-    fn declare(&mut self, properties: &Value, prefix: &str, depth: usize) -> Result<()> {
-        let Value::Object(properties) = properties else {
-            refuse!(
-                "mapper_parsing_exception",
-                "Expected a map for the properties of [{prefix}]"
-            )
-        };
-        if depth > DEPTH_LIMIT {
-            refuse!(
-                "illegal_argument_exception",
-                "[{prefix}] is nested deeper than {DEPTH_LIMIT}"
-            );
-        }
-        for (name, definition) in properties {
+    fn declare(&mut self, properties: &Value, prefix: &str) -> Result<()> {
+        for (name, definition) in entries(properties) {
             let path = format!("{prefix}{name}");
-            let Value::Object(object) = definition else {
-                refuse!(
-                    "mapper_parsing_exception",
-                    "Expected a map for the definition of [{path}]"
-                )
-            };
-            let mut own = object.clone();
-            let inner = own.shift_remove("properties");
-            self.add(&path, Value::Object(own))?;
-            if let Some(inner) = inner {
-                self.declare(&inner, &format!("{path}."), depth + 1)?;
-            }
+            self.add(&path, definition.clone())?;
+            self.declare(&definition["properties"], &format!("{path}."))?;
         }
         Ok(())
     }
 
-    /// Adds a field with its parents and subfields, or changes its definition; its type must stay the same.
-    pub(crate) fn add(&mut self, path: &str, definition: Value) -> Result<()> {
-        let mut field = Field::of(&definition, path, path)?;
+    /// Adds a field with its parents, or changes its definition; its type must stay the same.
+    pub(crate) fn add(&mut self, path: &str, mut definition: Value) -> Result<()> {
+        schema::check("field", &definition)?;
+        for (_, subfield) in entries(&definition["fields"]) {
+            schema::check("field", subfield)?;
+        }
+        if let Value::Object(definition) = &mut definition {
+            definition.shift_remove("properties");
+        }
         if let Some(known) = self.fields.get(path) {
-            let (old, new) = (&known.type_name, &field.type_name);
+            let (old, new) = (type_of(known), type_of(&definition));
             if old != new {
                 refuse!(
-                    "illegal_argument_exception",
+                    ILLEGAL,
                     "mapper [{path}] cannot be changed from type [{old}] to [{new}]"
                 );
             }
         }
-        for (name, definition) in definition["fields"].as_object().into_iter().flatten() {
-            let name = format!("{path}.{name}");
-            let subfield = Field::of(definition, &name, path)?;
-            field.has_words |= subfield.has_words;
-            field.ignore_above = field.ignore_above.max(subfield.ignore_above);
-            self.fields.insert(name, subfield);
+        for (at, _) in path.match_indices('.') {
+            let parent = self
+                .fields
+                .entry(path[..at].to_owned())
+                .or_insert(json!({}));
+            // With fields in it, an object needs no type.
+            parent
+                .as_object_mut()
+                .map(|parent| parent.shift_remove("type"));
         }
-        self.fields.insert(path.to_owned(), field);
-        let mut place = self.tree.entry("properties").or_insert_with(|| json!({}));
-        let mut names = path.split('.').peekable();
-        let mut parent = String::new();
-        while let Some(name) = names.next() {
-            place = &mut place[name];
-            parent = format!("{parent}.{name}");
-            if names.peek().is_some() {
-                if !self.fields.contains_key(&parent[1..]) {
-                    let object = Field::of(&json!({}), path, &parent[1..])?;
-                    self.fields.insert(parent[1..].to_owned(), object);
-                }
-                place = &mut place["properties"];
-            }
-        }
-        match (place, definition) {
-            (Value::Object(place), Value::Object(definition)) => place.extend(definition),
-            (place, definition) => *place = definition,
-        }
+        self.fields.insert(path.to_owned(), definition);
         Ok(())
     }
 
     fn dynamic(&self) -> String {
-        self.tree
+        self.root
             .get("dynamic")
             .map_or("true".to_owned(), plain_text)
     }
@@ -318,17 +245,18 @@ impl Mapping {
         &'m self,
         id: &'m str,
         document: &Map<String, Value>,
-        limit: Option<usize>,
+        limit: usize,
     ) -> Result<Cow<'m, Mapping>> {
-        let mut check = Check {
-            mapping: Cow::Borrowed(self),
-            id,
-        };
+        let mapping = Cow::Borrowed(self);
+        let mut check = Check { mapping, id };
         check.object(document, "", 1)?;
-        let (limit, count) = (limit.unwrap_or(FIELD_LIMIT), check.mapping.fields.len());
-        if count > limit && count > self.fields.len() {
+        let all = check.mapping.fields.values();
+        let count = all
+            .map(|field| 1 + entries(&field["fields"]).count())
+            .sum::<usize>();
+        if count > limit && check.mapping.fields.len() > self.fields.len() {
             refuse!(
-                "document_parsing_exception",
+                DOCUMENT,
                 "[1:1] failed to parse: Limit of total fields [{limit}] has been exceeded"
             );
         }
@@ -346,23 +274,20 @@ impl Check<'_> {
     fn object(&mut self, object: &Map<String, Value>, prefix: &str, depth: usize) -> Result<()> {
         if depth > DEPTH_LIMIT && self.mapping.dynamic() == "true" {
             refuse!(
-                "document_parsing_exception",
-                "[1:1] Limit of mapping depth [{DEPTH_LIMIT}] has been exceeded by [{prefix}]"
+                DOCUMENT,
+                "[1:1] Limit of mapping depth [{DEPTH_LIMIT}] is exceeded by [{prefix}]"
             );
         }
         for (key, value) in object {
             let path = format!("{prefix}{key}");
             if key.split('.').any(|part| part.trim().is_empty()) {
                 refuse!(
-                    "document_parsing_exception",
+                    DOCUMENT,
                     "[1:1] field name [{path}] cannot be empty or have an empty part"
                 );
             }
             if METADATA.split(' ').any(|name| name == path) {
-                refuse!(
-                    "document_parsing_exception",
-                    "[1:1] Field [{path}] is a metadata field and cannot be added inside a document."
-                );
+                refuse!(DOCUMENT, "[1:1] Field [{path}] is a metadata field");
             }
             self.value(value, &path, depth)?;
         }
@@ -370,54 +295,50 @@ impl Check<'_> {
     }
 
     fn value(&mut self, value: &Value, path: &str, depth: usize) -> Result<()> {
-        let field = self.mapping.fields.get(path);
-        match (field.map(|field| field.kind), value) {
-            (Some(Kind::Opaque), _) | (_, Value::Null) => Ok(()),
-            (_, Value::Array(items)) => {
-                let mut items = items.iter();
-                items.try_for_each(|item| self.value(item, path, depth))
-            }
+        match (self.mapping.fields.get(path).map(kind_of), value) {
+            (_, Value::Null) => Ok(()),
+            (_, Value::Array(items)) => items
+                .iter()
+                .try_for_each(|item| self.value(item, path, depth)),
             (Some(Kind::Object), Value::Object(object)) => {
                 self.object(object, &format!("{path}."), depth + 1)
             }
-            (Some(Kind::Object), _) => refuse!(
-                "document_parsing_exception",
-                "[1:1] object mapping for [{path}] tried to parse field [{path}] as object, but found a concrete value"
-            ),
-            (Some(_), value) => self.scalar(value, path),
+            (Some(Kind::Object), _) => {
+                refuse!(
+                    DOCUMENT,
+                    "[1:1] [{path}] is an object, but a concrete value was found"
+                )
+            }
+            (Some(kind), value) => self.scalar(kind, value, path),
             (None, value) => self.unknown(value, path, depth),
         }
     }
 
-    fn scalar(&self, value: &Value, path: &str) -> Result<()> {
-        let Some(field) = self.mapping.fields.get(path) else {
-            return Ok(());
-        };
+    fn scalar(&self, kind: Kind, value: &Value, path: &str) -> Result<()> {
         // Elasticsearch takes an empty text for no number and no truth.
-        if field.key(value).is_some() || (value == "" && field.kind != Kind::Date) {
+        if key_of(kind, value).is_some() || (value == "" && kind != Kind::Date) {
             return Ok(());
         }
-        let (type_name, id) = (&field.type_name, self.id);
+        let (type_name, id) = (type_of(&self.mapping.fields[path]), self.id);
         let preview: String = value.to_string().chars().take(50).collect();
         let reason = format!(
-            "[1:1] failed to parse field [{path}] of type [{type_name}] in document with id '{id}'. Preview of field's value: '{preview}'"
+            "[1:1] failed to parse field [{path}] of type [{type_name}] in document with id '{id}'. \
+            Preview of field's value: '{preview}'"
         );
-        let cause = json!({"type": "illegal_argument_exception", "reason": format!("For input: {preview}")});
-        Err(Problem::new(400, "document_parsing_exception", reason).with("caused_by", cause))
+        let cause = json!({"type": ILLEGAL, "reason": format!("For input: {preview}")});
+        Err(Problem::new(400, DOCUMENT, reason).with("caused_by", cause))
     }
 
     /// Maps a field that is not mapped by its value, if the mapping allows it.
     fn unknown(&mut self, value: &Value, path: &str, depth: usize) -> Result<()> {
         // The parents of a dotted name must be objects, or nothing yet.
         for (at, _) in path.match_indices('.') {
-            let parent = &path[..at];
-            match self.mapping.fields.get(parent).map(|field| field.kind) {
-                None | Some(Kind::Object) => {}
-                Some(Kind::Opaque) => return Ok(()),
-                Some(_) => refuse!(
-                    "document_parsing_exception",
-                    "[1:1] Could not dynamically add mapping for field [{path}]. Existing mapping for [{parent}] must be of type object."
-                ),
+            let parent = self.mapping.fields.get(&path[..at]);
+            if parent.is_some_and(|parent| kind_of(parent) != Kind::Object) {
+                refuse!(
+                    DOCUMENT,
+                    "[1:1] the parent of [{path}] is mapped, but not as an object"
+                );
             }
         }
         match self.mapping.dynamic().as_str() {
@@ -429,13 +350,7 @@ impl Check<'_> {
             ),
         }
         let definition = match value {
-            Value::Object(object) => {
-                self.object(object, &format!("{path}."), depth + 1)?;
-                if self.mapping.fields.contains_key(path) {
-                    return Ok(());
-                }
-                json!({"type": "object"})
-            }
+            Value::Object(_) => json!({"type": "object"}),
             Value::Bool(_) => json!({"type": "boolean"}),
             Value::Number(number) if number.is_f64() => json!({"type": "float"}),
             Value::Number(_) => json!({"type": "long"}),
@@ -449,10 +364,6 @@ impl Check<'_> {
             }
         };
         self.mapping.to_mut().add(path, definition)?;
-        if value.is_object() {
-            Ok(())
-        } else {
-            self.scalar(value, path)
-        }
+        self.value(value, path, depth)
     }
 }

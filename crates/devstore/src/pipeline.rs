@@ -3,11 +3,14 @@
 //! It does what Elasticsearch's pipeline of that name does, except that it reads text formats only: what is in a
 //! PDF or an office file stays unread, and the document says so in `_ingestion_errors`.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use regex::{Captures, Regex};
 use serde_json::{Map, Value, json};
 
-use crate::errors::{Result, refuse};
+use crate::errors::{ILLEGAL, Result, refuse};
 use crate::http::Reply;
 
 /// Names under which the pipeline exists.
@@ -32,10 +35,7 @@ pub(crate) fn run(name: &str, document: &mut Map<String, Value>) -> Result<()> {
         return Ok(());
     }
     if !NAMES.contains(&name) {
-        refuse!(
-            "illegal_argument_exception",
-            "pipeline with id [{name}] does not exist"
-        );
+        refuse!(ILLEGAL, "pipeline with id [{name}] does not exist");
     }
     if document.get("_extract_binary_content") == Some(&json!(true)) {
         let limit = document
@@ -118,85 +118,46 @@ fn extract(attachment: &Value) -> std::result::Result<String, String> {
     })
 }
 
-/// Drops tags, comments, scripts and styles; resolves entities. Every input ends: each step goes forward.
+/// What is not text in HTML and XML. Scripts and styles go with what is in them, and one that is not closed hides all
+/// that follows.
+static MARKUP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let markup = r#"(?isx) <!--.*?(?:-->|\z) | <!\[CDATA\[(?<data>.*?)(?:\]\]>|\z) | &\#?\w{1,10};
+        | <script\b.*?(?:</script[^>]*>?|\z) | <style\b.*?(?:</style[^>]*>?|\z)
+        | <(?:[/!?]+(?<close>[a-z0-9]*)|(?<open>[a-z][a-z0-9]*))
+          (?:=\s*"[^"]*(?:"|\z) | =\s*'[^']*(?:'|\z) | [^>])*>?"#;
+    Regex::new(markup).ok()
+});
+
+/// Drops tags, comments, scripts and styles; resolves entities.
 fn strip_tags(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len() / 2);
-    let mut rest = text;
-    while let Some(at) = rest.find(['<', '&']) {
-        plain.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let opens_tag = |next: char| next.is_ascii_alphabetic() || matches!(next, '/' | '!' | '?');
-        if let Some(comment) = rest.strip_prefix("<!--") {
-            rest = comment.split_once("-->").map_or("", |(_, after)| after);
-        } else if let Some(data) = rest.strip_prefix("<![CDATA[") {
-            let (data, after) = data.split_once("]]>").unwrap_or((data, ""));
-            plain.push_str(data);
-            rest = after;
-        } else if rest.starts_with('<') && rest[1..].starts_with(opens_tag) {
-            let (tag, after) = rest.split_at(tag_end(rest));
-            let name = tag[1..].trim_start_matches('/');
-            let end = name.find(|letter: char| !letter.is_ascii_alphanumeric());
-            let name = name[..end.unwrap_or(name.len())].to_ascii_lowercase();
-            let hides = matches!(name.as_str(), "script" | "style");
-            rest = if hides {
-                skip_element(after, &name)
-            } else {
-                after
-            };
-            if !INLINE.contains(&format!(" {name} ")) {
-                plain.push('\n');
-            }
-        } else {
-            let end = rest
-                .bytes()
-                .take(12)
-                .position(|byte| byte == b';')
-                .unwrap_or(0);
-            let (entity, after) = rest.split_at(end + 1);
-            match htmlescape::decode_html(entity) {
-                Ok(character) => plain.push_str(&character.replace('\u{a0}', " ")),
-                Err(_) => plain.push_str(entity),
-            }
-            rest = after;
+    let plain = |found: &Captures| {
+        let name = found.name("open").or(found.name("close"));
+        let name = name.map(|name| format!(" {} ", name.as_str().to_lowercase()));
+        match (found.name("data"), name) {
+            (Some(data), _) => data.as_str().to_owned(),
+            (None, Some(name)) if INLINE.contains(&name) => String::new(),
+            _ => match htmlescape::decode_html(&found[0]) {
+                _ if found[0].starts_with("<!--") => String::new(),
+                _ if found[0].starts_with('<') => "\n".to_owned(),
+                Ok(character) => character.replace('\u{a0}', " "),
+                Err(_) => found[0].to_owned(),
+            },
         }
+    };
+    match &*MARKUP {
+        Some(markup) => markup.replace_all(text, plain).into_owned(),
+        None => text.to_owned(),
     }
-    plain + rest
 }
 
-/// The length of the tag at the start of `text`, quoted attribute values taken as one.
-fn tag_end(text: &str) -> usize {
-    let mut quote = None;
-    for (at, byte) in text.bytes().enumerate() {
-        match (quote, byte) {
-            (None, b'>') => return at + 1,
-            (None, b'"' | b'\'') if text[..at].ends_with('=') => quote = Some(byte),
-            (Some(open), byte) if open == byte => quote = None,
-            _ => {}
-        }
+/// `GET _ingest/pipeline/{name}`.
+pub(crate) fn show(name: &str) -> Result<Reply> {
+    if !NAMES.contains(&name) {
+        return Ok((404, json!({})));
     }
-    text.len()
-}
-
-/// What follows the closing tag of a script or style; all of it is gone if there is none.
-fn skip_element<'t>(text: &'t str, name: &str) -> &'t str {
-    let close = format!("</{name}");
-    let mut places = text.as_bytes().windows(close.len());
-    let at = places.position(|window| window.eq_ignore_ascii_case(close.as_bytes()));
-    at.map_or("", |at| &text[at + tag_end(&text[at..])..])
-}
-
-/// `GET _ingest/pipeline` with or without a name.
-pub(crate) fn show(name: Option<&&str>) -> Result<Reply> {
-    let about = json!({
-        "version": 1, "description": "Built into the store: reads text formats, sets [body], tidies white space",
-        "_meta": {"managed": true, "managed_by": "tributary-store"}, "processors": []
-    });
-    let known = NAMES
-        .iter()
-        .filter(|known| name.is_none_or(|name| name == *known));
-    let shown: Map<String, Value> = known
-        .map(|known| ((*known).to_owned(), about.clone()))
-        .collect();
-    let status = if shown.is_empty() { 404 } else { 200 };
-    Ok((status, Value::Object(shown)))
+    let about = "Built into the store: reads text formats, sets [body], tidies white space";
+    Ok((
+        200,
+        json!({name: {"version": 1, "description": about, "processors": []}}),
+    ))
 }

@@ -5,11 +5,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::dates;
-use crate::engine::{Engine, random_name};
+use crate::engine::random_name;
 use crate::errors::{Problem, Result};
 use crate::http::{Call, Reply, Shared};
-use crate::select::many;
 
 /// The only user who has a password.
 const USER: &str = "elastic";
@@ -21,17 +19,6 @@ fn same(left: &str, right: &str) -> bool {
     std::hint::black_box(differences) == 0 && left.len() == right.len()
 }
 
-/// Whether `id:key` is a key that this store has issued.
-fn is_valid_key(engine: &Engine, secret: &str) -> Result<bool> {
-    let (id, key) = secret.split_once(':').unwrap_or_default();
-    let record = engine
-        .storage
-        .key(id)?
-        .filter(|record| record["invalidated"] == false);
-    let known = record.as_ref().and_then(|record| record["key"].as_str());
-    Ok(known.is_some_and(|known| same(known, key)))
-}
-
 /// Lets a request in or refuses it.
 pub(crate) fn admit(shared: &Shared, headers: &HeaderMap, path: &str) -> Result<()> {
     let Some(password) = &shared.password else {
@@ -40,17 +27,18 @@ pub(crate) fn admit(shared: &Shared, headers: &HeaderMap, path: &str) -> Result<
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
-    let (scheme, secret) = given
+    let (scheme, encoded) = given
         .and_then(|given| given.split_once(' '))
         .unwrap_or_default();
-    let secret = STANDARD.decode(secret.trim()).unwrap_or_default();
+    let secret = STANDARD.decode(encoded.trim()).unwrap_or_default();
     let secret = String::from_utf8_lossy(&secret);
-    let is_known = match scheme.to_ascii_lowercase().as_str() {
-        "apikey" => shared.with(|engine| is_valid_key(engine, &secret))?,
-        "basic" => same(&secret, &format!("{USER}:{password}")),
-        _ => false,
+    let (id, key) = secret.split_once(':').unwrap_or_default();
+    let known = match scheme.to_ascii_lowercase().as_str() {
+        "apikey" => shared.with(|engine| engine.storage.key(id))?,
+        "basic" if id == USER => Some(password.clone()),
+        _ => None,
     };
-    if is_known {
+    if known.is_some_and(|known| same(&known, key)) {
         return Ok(());
     }
     let what = match given {
@@ -61,43 +49,16 @@ pub(crate) fn admit(shared: &Shared, headers: &HeaderMap, path: &str) -> Result<
     Err(Problem::new(401, "security_exception", reason))
 }
 
-/// `POST _security/api_key`: issues a key. Its role descriptors are kept but never enforced.
+/// `POST _security/api_key`: issues a key. Its role descriptors are looked at by nobody.
 pub(crate) fn issue_key(call: &Call) -> Result<Reply> {
-    let mut record = call.object("api_key")?;
-    let (id, key, name) = (random_name()?, random_name()?, record["name"].clone());
-    record["key"] = json!(key);
-    record["creation"] = json!(dates::now());
-    record["invalidated"] = json!(false);
+    let body = call.object("api_key")?;
+    let (id, key) = (random_name()?, random_name()?);
     call.engine
         .storage
-        .write(|batch| batch.set_key(&id, &record))?;
+        .write(|batch| batch.set_key(&id, &key))?;
     let encoded = STANDARD.encode(format!("{id}:{key}"));
     Ok((
         200,
-        json!({"id": id, "name": name, "api_key": key, "encoded": encoded}),
-    ))
-}
-
-/// `DELETE _security/api_key`: the keys named by `ids` or `id` are refused from now on.
-pub(crate) fn invalidate_keys(call: &Call) -> Result<Reply> {
-    let body = call.object("invalidate_api_key")?;
-    let (mut invalidated, storage) = (Vec::new(), &call.engine.storage);
-    for id in many(&body["ids"]).chain(body.get("id")) {
-        let id = id.as_str().unwrap_or_default();
-        let record = storage
-            .key(id)?
-            .filter(|record| record["invalidated"] == false);
-        if let Some(mut record) = record {
-            record["invalidated"] = json!(true);
-            storage.write(|batch| batch.set_key(id, &record))?;
-            invalidated.push(id);
-        }
-    }
-    let previous = json!([]);
-    Ok((
-        200,
-        json!({
-            "invalidated_api_keys": invalidated, "previously_invalidated_api_keys": previous, "error_count": 0
-        }),
+        json!({"id": id, "name": body["name"], "api_key": key, "encoded": encoded}),
     ))
 }

@@ -5,13 +5,13 @@ use std::slice;
 use serde_json::{Map, Value, json};
 
 use crate::errors::Result;
-use crate::http::Call;
 use crate::schema;
 
 /// A text as it is, everything else as JSON.
 pub(crate) fn plain_text(value: &Value) -> String {
-    let text = value.as_str().map(str::to_owned);
-    text.unwrap_or_else(|| value.to_string())
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The items of a list, or the one value that stands for a list of one.
@@ -20,6 +20,26 @@ pub(crate) fn many(value: &Value) -> slice::Iter<'_, Value> {
         Value::Null => [].iter(),
         Value::Array(items) => items.iter(),
         one => slice::from_ref(one).iter(),
+    }
+}
+
+/// The entries of an object; none if it is no object.
+pub(crate) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+/// Visits every single value with its dotted path; lists are walked, nulls are no values.
+pub(crate) fn walk<'v>(value: &'v Value, path: &str, visit: &mut impl FnMut(&str, &'v Value)) {
+    match value {
+        Value::Null => {}
+        Value::Array(items) => items.iter().for_each(|item| walk(item, path, visit)),
+        Value::Object(object) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            for (key, child) in object {
+                walk(child, &format!("{path}{dot}{key}"), visit);
+            }
+        }
+        scalar => visit(path, scalar),
     }
 }
 
@@ -42,7 +62,7 @@ pub(crate) fn glob(pattern: &str, text: &str) -> bool {
 }
 
 /// Path patterns to keep and to leave out. No patterns to keep means keep everything.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Selection {
     /// Nothing at all is wanted.
     pub(crate) nothing: bool,
@@ -50,17 +70,11 @@ pub(crate) struct Selection {
     excludes: Vec<String>,
 }
 
-/// The parts of a text between commas.
-pub(crate) fn list(text: &str) -> Vec<&str> {
-    let parts = text.split(',').map(str::trim);
-    parts.filter(|part| !part.is_empty()).collect()
-}
-
 impl Selection {
     /// `filter_path`: patterns with a leading `-` leave out. `**` is as good as `*`: both cross dots.
     pub(crate) fn of_filter_path(text: &str) -> Selection {
         let mut selection = Selection::default();
-        for pattern in list(text) {
+        for pattern in text.split(',').filter(|pattern| !pattern.is_empty()) {
             match pattern.strip_prefix('-') {
                 Some(pattern) => selection.excludes.push(pattern.to_owned()),
                 None => selection.includes.push(pattern.to_owned()),
@@ -69,9 +83,15 @@ impl Selection {
         selection
     }
 
-    /// `_source` of a body: a truth, a pattern, a list of patterns, or includes and excludes.
-    fn of_body(value: &Value) -> Result<Selection> {
-        let body = match value {
+    /// `_source` of the address, if it is there, or else that of the body: a truth, a pattern, a list of patterns, or
+    /// includes and excludes.
+    pub(crate) fn of_source(param: &str, body: &Value) -> Result<Selection> {
+        let value = match param {
+            "" => body.clone(),
+            "true" | "false" => json!(param == "true"),
+            patterns => patterns.split(',').collect(),
+        };
+        let body = match &value {
             Value::Bool(_) | Value::Null => json!({}),
             Value::Object(_) => value.clone(),
             patterns => json!({"includes": patterns}),
@@ -79,22 +99,10 @@ impl Selection {
         schema::check("source_filter", &body)?;
         let patterns = |key: &str| many(&body[key]).map(plain_text).collect();
         Ok(Selection {
-            nothing: *value == false,
+            nothing: value == false,
             includes: patterns("includes"),
             excludes: patterns("excludes"),
         })
-    }
-
-    /// `_source`, `_source_includes` and `_source_excludes` of the address, or else that of the body.
-    pub(crate) fn of_call(call: &Call, body: &Value) -> Result<Selection> {
-        let [includes, excludes] =
-            ["_source_includes", "_source_excludes"].map(|key| list(call.param(key)));
-        match call.param("_source") {
-            "" if includes.is_empty() && excludes.is_empty() => Self::of_body(body),
-            "" | "true" => Self::of_body(&json!({"includes": includes, "excludes": excludes})),
-            "false" => Self::of_body(&json!(false)),
-            patterns => Self::of_body(&json!(list(patterns))),
-        }
     }
 
     /// The chosen parts of `value`.

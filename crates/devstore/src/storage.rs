@@ -52,10 +52,6 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn is_hidden(&self) -> bool {
-        self.name.starts_with('.') || self.settings.get("hidden") == Some(&Value::from("true"))
-    }
-
     fn numbers(&self, from: u64) -> RangeInclusive<(&str, u64)> {
         (self.uuid.as_str(), from)..=(self.uuid.as_str(), u64::MAX)
     }
@@ -73,6 +69,10 @@ pub(crate) struct Document {
 }
 
 impl Document {
+    pub(crate) fn parsed(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.source)?)
+    }
+
     fn of(seq_no: u64, (version, id, source): Row) -> Document {
         Document {
             seq_no,
@@ -218,12 +218,10 @@ impl Storage {
         Ok(result)
     }
 
-    /// What is known of an API key.
-    pub(crate) fn key(&self, id: &str) -> Result<Option<Value>> {
-        let record = self.database.begin_read()?.open_table(KEYS)?.get(id)?;
-        Ok(record
-            .map(|record| serde_json::from_str(record.value()))
-            .transpose()?)
+    /// The secret of an API key.
+    pub(crate) fn key(&self, id: &str) -> Result<Option<String>> {
+        let key = self.database.begin_read()?.open_table(KEYS)?.get(id)?;
+        Ok(key.map(|key| key.value().to_owned()))
     }
 }
 
@@ -275,16 +273,6 @@ impl Batch {
         Ok(row.map(|row| Document::of(seq_no, row.value())))
     }
 
-    /// All documents of a small index.
-    pub(crate) fn all(&self, index: &Index) -> Result<Vec<Document>> {
-        let documents = self.transaction.open_table(DOCUMENTS)?;
-        let rows = documents.range(index.numbers(0))?.map(|row| {
-            let (key, row) = row?;
-            Ok(Document::of(key.value().1, row.value()))
-        });
-        rows.collect()
-    }
-
     /// Uses up the next sequence number; `change` is what the write does to the number of documents.
     pub(crate) fn take_number(&mut self, index: &Index, change: i64) -> Result<u64> {
         let (mut counts, uuid) = (self.transaction.open_table(COUNTS)?, index.uuid.as_str());
@@ -330,9 +318,8 @@ impl Batch {
         Ok((number, former.version + 1))
     }
 
-    pub(crate) fn set_key(&mut self, id: &str, record: &Value) -> Result<()> {
-        let mut keys = self.transaction.open_table(KEYS)?;
-        keys.insert(id, &*record.to_string())?;
+    pub(crate) fn set_key(&mut self, id: &str, key: &str) -> Result<()> {
+        self.transaction.open_table(KEYS)?.insert(id, key)?;
         Ok(())
     }
 }

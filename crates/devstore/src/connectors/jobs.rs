@@ -2,32 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::changes::refuse_transition;
-use super::{CONNECTORS, JOBS, all, edit, find, page, refuse_state, write};
+use super::{CONNECTORS, JOBS, edit, find, write};
 use crate::dates;
 use crate::documents::merge;
 use crate::engine::random_name;
-use crate::errors::{Problem, Result};
+use crate::errors::{Result, STATE, refuse, unsupported};
 use crate::http::{Call, Reply};
-use crate::indices::acknowledged;
-use crate::schema;
 
 const ACCESS_CONTROL_PREFIX: &str = ".search-acl-filter-";
 
 pub(super) fn create(call: &Call) -> Result<Reply> {
     let body = call.object("job.post")?;
     let connector_id = body["id"].as_str().unwrap_or_default();
-    if connector_id.is_empty() {
-        return Err(Problem::validation(
-            "[id] of the connector cannot be null or empty.",
-        ));
-    }
     let (id, now) = (random_name()?, dates::now());
     call.engine.storage.write(|batch| {
-        let (_, _, connector) = find(batch, CONNECTORS, connector_id)?;
-        let (index, service_type) = (connector["index_name"].as_str(), connector["service_type"].as_str());
-        let (Some(index), Some(_)) = (index, service_type.filter(|kind| !kind.is_empty())) else {
-            refuse_state!("Cannot start a sync for connector [{connector_id}] with no index attached or no service type defined.")
+        let (_, connector) = find(batch, CONNECTORS, connector_id)?;
+        let connector = Value::Object(connector);
+        let (index, service_type) = (connector["index_name"].as_str(), &connector["service_type"]);
+        let (Some(index), true) = (index, service_type.is_string()) else {
+            refuse!(STATE, "Connector [{connector_id}] has no index attached or no service type.")
         };
         let job_type = body["job_type"].as_str().unwrap_or("full");
         let prefix = if job_type == "access_control" { ACCESS_CONTROL_PREFIX } else { "" };
@@ -49,53 +42,22 @@ pub(super) fn create(call: &Call) -> Result<Reply> {
     Ok((201, json!({"id": id})))
 }
 
-pub(super) fn list(call: &Call) -> Result<Reply> {
-    for parameter in ["status", "job_type"] {
-        let mut words = crate::select::list(call.param(parameter)).into_iter();
-        words.try_for_each(|word| schema::check(parameter, &json!(word)))?;
-    }
-    let filters = [
-        ("status", "/status"),
-        ("connector_id", "/connector/id"),
-        ("job_type", "/job_type"),
-    ];
-    let mut jobs = all(call, JOBS, &filters)?;
-    jobs.reverse();
-    jobs.sort_by_key(|job| std::cmp::Reverse(dates::millis_of(&job["created_at"])));
-    page(call, &jobs)
-}
-
-pub(super) fn delete(call: &Call, id: &str) -> Result<Reply> {
-    call.engine.storage.write(|batch| {
-        let (index, document, _) = find(batch, JOBS, id)?;
-        batch.remove(&index, &document)
-    })?;
-    acknowledged()
-}
-
 /// The updates `PUT /_connector/_sync_job/{id}/{change}`.
 pub(super) fn change(call: &Call, id: &str, change: &str) -> Result<Reply> {
-    let shape = format!("job.{change}");
-    if !schema::knows(&shape) {
-        return call.unsupported();
-    }
     let mut body = match change {
         "_check_in" | "_cancel" => json!({}),
-        _ => call.object(&shape)?,
+        "_claim" | "_error" | "_stats" => call.object(&format!("job.{change}"))?,
+        _ => unsupported!("[PUT /_connector/_sync_job/{id}/{change}]"),
     };
     let now = json!(dates::now());
-    edit(call, JOBS, id, |_, job| {
+    edit(call, JOBS, id, |job| {
         let status = job
             .get("status")
             .and_then(Value::as_str)
             .unwrap_or_default();
         match (change, status) {
-            ("_check_in", _) => body["last_seen"] = now,
             ("_claim", _) => {
-                let cursor = body["sync_cursor"].take();
-                if let Some(connector) = job.get_mut("connector").filter(|_| !cursor.is_null()) {
-                    connector["sync_cursor"] = cursor;
-                }
+                body["connector"] = json!({"sync_cursor": body["sync_cursor"].take()});
                 body["status"] = json!("in_progress");
                 body["last_seen"] = now.clone();
                 body["started_at"] = now;
@@ -109,15 +71,31 @@ pub(super) fn change(call: &Call, id: &str, change: &str) -> Result<Reply> {
                 body = json!({"status": "canceling", "cancelation_requested_at": now});
             }
             ("_error", "in_progress" | "canceling") => body["status"] = json!("error"),
-            ("_stats", _) if body["last_seen"].is_null() => body["last_seen"] = now,
-            ("_stats", _) => {}
-            ("_cancel", _) => return refuse_transition(status, "canceling"),
-            _ => return refuse_transition(status, "error"),
+            ("_cancel" | "_error", _) => {
+                let next = if change == "_error" {
+                    "error"
+                } else {
+                    "canceling"
+                };
+                refuse!(
+                    STATE,
+                    "Invalid transition attempt from [{status}] to [{next}]."
+                );
+            }
+            _ if body["last_seen"].is_null() => body["last_seen"] = now,
+            _ => {}
         }
-        if let Value::Object(mut body) = body {
-            body.retain(|_, value| !value.is_null());
+        without_nulls(&mut body);
+        if let Value::Object(body) = body {
             merge(job, body);
         }
         Ok(())
     })
+}
+
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(object) = value {
+        object.values_mut().for_each(without_nulls);
+        object.retain(|_, value| !value.is_null());
+    }
 }

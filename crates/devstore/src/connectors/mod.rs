@@ -1,55 +1,40 @@
-//! The `_connector` interface: connectors and their sync jobs, kept as documents of two indices.
+//! The `_connector` interface, as far as the service and the command line use it: connectors and their sync jobs,
+//! kept as documents of two indices.
 //!
 //! Every change is one transaction: read, check, write. A change that changes nothing is answered `noop`.
 
-mod changes;
 mod jobs;
-mod rules;
-
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::dates;
 use crate::documents::store;
 use crate::engine::random_name;
-use crate::errors::{Problem, Result};
+use crate::errors::{Problem, REQUEST, Result, STATE, refuse, unsupported};
 use crate::http::{Call, Reply};
-use crate::indices::{acknowledged, check_name, target};
-use crate::select::list;
-use crate::storage::{Batch, Document, Index};
+use crate::indices::{check_name, one, target};
+use crate::select::entries;
+use crate::storage::{Batch, Document};
 
 const CONNECTORS: &str = ".elastic-connectors-v1";
 const JOBS: &str = ".elastic-connectors-sync-jobs-v1";
-
-/// A check made with the record at hand that failed.
-macro_rules! refuse_state {
-    ($($reason:tt)*) => {
-        crate::errors::refuse!("status_exception", $($reason)*)
-    };
-}
-use refuse_state;
+/// The beginning of the index names of connectors that Elastic runs.
+const NATIVE_PREFIX: &str = "content-";
 
 pub(crate) fn route(call: &Call, path: &[&str]) -> Result<Reply> {
     match (call.method, path) {
-        (_, ["_secret", ..]) => call.unsupported(),
+        (_, ["_secret", ..] | ["_sync_job"]) if call.method != "POST" => {
+            unsupported!("[{} /_connector/{}]", call.method, path.join("/"))
+        }
         ("POST", ["_sync_job"]) => jobs::create(call),
-        ("GET", ["_sync_job"]) => jobs::list(call),
-        ("GET", ["_sync_job", id]) => show(call, JOBS, id, |_| true, Problem::not_found(id)),
-        ("DELETE", ["_sync_job", id]) => jobs::delete(call, id),
+        ("GET", ["_sync_job", id]) => show(call, JOBS, id, Problem::not_found(id)),
         ("PUT", ["_sync_job", id, change]) => jobs::change(call, id, change),
-        ("GET", []) => list_connectors(call),
+        ("GET", []) => list(call),
         ("POST" | "PUT", []) => put(call, random_name()?),
         ("PUT", [id]) => put(call, (*id).to_owned()),
-        ("DELETE", [id]) => delete(call, id),
-        ("PUT", [id, change]) => changes::change(call, id, change),
-        ("PUT", [id, first, second]) => changes::change(call, id, &format!("{first}.{second}")),
-        ("GET", [id]) => {
-            let with_deleted = call.flag("include_deleted")?;
-            let wanted = |record: &Value| with_deleted || record["deleted"] != true;
-            show(call, CONNECTORS, id, wanted, missing(CONNECTORS, id))
-        }
-        _ => call.unsupported(),
+        ("GET", [id]) => show(call, CONNECTORS, id, missing(CONNECTORS, id)),
+        ("PUT", [id, change @ ..]) => self::change(call, id, &change.join(".")),
+        _ => unsupported!("[{} /_connector/{}]", call.method, path.join("/")),
     }
 }
 
@@ -62,12 +47,15 @@ fn missing(index: &str, id: &str) -> Problem {
     Problem::not_found(format!("{what} [{id}] not found"))
 }
 
-/// A record with its index, inside a transaction.
-fn find(batch: &mut Batch, name: &str, id: &str) -> Result<(Arc<Index>, Document, Value)> {
-    let index = target(batch, name, false).map_err(|_| missing(name, id))?;
+/// A record inside a transaction. One that is marked as deleted is not there.
+fn find(batch: &Batch, name: &str, id: &str) -> Result<(Document, Map<String, Value>)> {
+    let index = one(&batch.catalogue, name).map_err(|_| missing(name, id))?;
     let document = batch.get(&index, id)?.ok_or_else(|| missing(name, id))?;
-    let record = serde_json::from_str(&document.source)?;
-    Ok((index, document, record))
+    let record: Map<String, Value> = serde_json::from_str(&document.source)?;
+    match record.get("deleted") {
+        Some(Value::Bool(true)) => Err(missing(name, id)),
+        _ => Ok((document, record)),
+    }
 }
 
 /// Changes one record.
@@ -75,132 +63,111 @@ fn edit(
     call: &Call,
     name: &str,
     id: &str,
-    change: impl FnOnce(&Batch, &mut Map<String, Value>) -> Result<()>,
+    change: impl FnOnce(&mut Map<String, Value>) -> Result<()>,
 ) -> Result<Reply> {
     let result = call.engine.storage.write(|batch| {
-        let (index, document, record) = find(batch, name, id)?;
-        let Value::Object(mut changed) = record.clone() else {
-            return Err(missing(name, id));
-        };
-        if record["deleted"] == true {
-            return Err(missing(name, id));
-        }
-        change(batch, &mut changed)?;
-        if record.as_object() == Some(&changed) {
+        let (document, record) = find(batch, name, id)?;
+        let mut changed = record.clone();
+        change(&mut changed)?;
+        if record == changed {
             return Ok("noop");
         }
+        let index = target(batch, name)?;
         store(batch, &index, id, &changed, Some(&document))?;
         Ok("updated")
     })?;
     Ok((200, json!({"result": result})))
 }
 
-/// Writes a whole record; `fields` is an object.
-fn write(batch: &mut Batch, name: &str, id: &str, fields: &Value) -> Result<bool> {
-    let index = target(batch, name, true)?;
+/// Writes a whole record, an object. Returns whether it is new.
+fn write(batch: &mut Batch, name: &str, id: &str, record: &Value) -> Result<bool> {
+    let index = target(batch, name)?;
     let former = batch.get(&index, id)?;
-    let fields = fields.as_object().cloned().unwrap_or_default();
-    store(batch, &index, id, &fields, former.as_ref())?;
+    let record = record.as_object().cloned().unwrap_or_default();
+    store(batch, &index, id, &record, former.as_ref())?;
     Ok(former.is_none())
 }
 
-/// The record as every answer has it: with the id, which is not stored.
-fn shown(document: &Document) -> Result<Value> {
-    let mut record = Map::from_iter([("id".to_owned(), json!(document.id))]);
-    record.extend(serde_json::from_str::<Map<String, Value>>(
-        &document.source,
-    )?);
-    Ok(Value::Object(record))
-}
-
-fn show(
-    call: &Call,
-    name: &str,
-    id: &str,
-    wanted: impl Fn(&Value) -> bool,
-    missing: Problem,
-) -> Result<Reply> {
-    let found = match call.engine.storage.view(name) {
-        Ok(view) => view.get(id)?,
-        Err(_) => None,
-    };
-    match found.as_ref().map(shown).transpose()? {
-        Some(record) if wanted(&record) => Ok((200, record)),
-        _ => Err(missing),
-    }
-}
-
-/// All records that pass the filters of the address: parameters with the paths of the values that they list.
-fn all(call: &Call, name: &str, filters: &[(&str, &str)]) -> Result<Vec<Value>> {
-    let mut records = Vec::new();
+/// All records, as answers have them: with their ids, which are not stored.
+fn all(call: &Call, name: &str) -> Result<Vec<Value>> {
     let Ok(view) = call.engine.storage.view(name) else {
-        return Ok(records);
+        return Ok(Vec::new());
     };
+    let mut records = Vec::new();
     for document in view.scan(0)? {
-        let record = shown(&document?)?;
-        let passes = |(parameter, path): &(&str, &str)| {
-            let wanted = list(call.param(parameter));
-            let value = record.pointer(path).and_then(Value::as_str);
-            wanted.is_empty() || value.is_some_and(|value| wanted.contains(&value))
-        };
-        if filters.iter().all(passes) {
-            records.push(record);
+        let document = document?;
+        let mut record = Map::from_iter([("id".to_owned(), json!(document.id))]);
+        record.extend(serde_json::from_str::<Map<_, _>>(&document.source)?);
+        if record.get("deleted") != Some(&json!(true)) {
+            records.push(Value::Object(record));
         }
     }
     Ok(records)
 }
 
-/// One page of a list, with the count of all.
-fn page(call: &Call, records: &[Value]) -> Result<Reply> {
+fn show(call: &Call, name: &str, id: &str, missing: Problem) -> Result<Reply> {
+    let mut records = all(call, name)?.into_iter();
+    match records.find(|record| record["id"] == id) {
+        Some(record) => Ok((200, record)),
+        None => Err(missing),
+    }
+}
+
+/// A page of all connectors; those without an index stand at the end.
+fn list(call: &Call) -> Result<Reply> {
+    let mut records = all(call, CONNECTORS)?;
+    let name = |record: &Value| record["index_name"].as_str().map(str::to_owned);
+    records.sort_by_key(|record| (name(record).is_none(), name(record)));
     let from = call.number("from")?.unwrap_or(0) as usize;
     let size = call.number("size")?.unwrap_or(100) as usize;
     let results: Vec<&Value> = records.iter().skip(from).take(size).collect();
     Ok((200, json!({"count": records.len(), "results": results})))
 }
 
-fn list_connectors(call: &Call) -> Result<Reply> {
-    list(call.param("index_name"))
-        .into_iter()
-        .try_for_each(check_name)?;
-    let (with_deleted, query) = (call.flag("include_deleted")?, call.param("query"));
-    let filters = [
-        ("index_name", "/index_name"),
-        ("connector_name", "/name"),
-        ("service_type", "/service_type"),
-    ];
-    let mut records = all(call, CONNECTORS, &filters)?;
-    records.retain(|record| {
-        let mut texts = ["index_name", "name", "description"]
-            .map(|key| record[key].as_str())
-            .into_iter();
-        let is_found =
-            query.is_empty() || texts.any(|text| text.is_some_and(|text| text.contains(query)));
-        is_found && (with_deleted || record["deleted"] != true)
+fn default_filtering() -> Value {
+    let now = dates::now();
+    let rule = json!({
+        "created_at": now, "field": "_", "id": "DEFAULT", "order": 0, "policy": "include", "rule": "regex",
+        "updated_at": now, "value": ".*"
     });
-    // Those without an index stand at the end.
-    let name = |record: &Value| record["index_name"].as_str().map(str::to_owned);
-    records.sort_by_key(|record| (name(record).is_none(), name(record)));
-    page(call, &records)
+    let rules = json!({
+        "advanced_snippet": {"created_at": now, "updated_at": now, "value": {}}, "rules": [rule],
+        "validation": {"errors": [], "state": "valid"},
+    });
+    json!([{"active": rules, "domain": "DEFAULT", "draft": rules}])
 }
 
+/// Makes a connector, or makes it anew.
 fn put(call: &Call, id: String) -> Result<Reply> {
     let body = call.object("connector.put")?;
     let mut record: Value = serde_json::from_str(include_str!("../templates/connector.json"))?;
-    record["filtering"] = rules::default_filtering(&dates::now());
-    for (key, value) in body
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_null())
-    {
+    record["filtering"] = default_filtering();
+    for (key, value) in entries(&body).filter(|(_, value)| !value.is_null()) {
         record[key] = value.clone();
     }
-    if record["is_native"] == true {
+    let is_native = record["is_native"] == true;
+    if is_native {
         record["status"] = json!("needs_configuration");
     }
+    if let Some(name) = record["index_name"].as_str() {
+        check_name(name)?;
+        if is_native && !name.starts_with(NATIVE_PREFIX) {
+            refuse!(
+                STATE,
+                "The index of a native connector must begin with [{NATIVE_PREFIX}]."
+            );
+        }
+    }
     let created = call.engine.storage.write(|batch| {
-        let index = target(batch, CONNECTORS, true)?;
-        changes::check_index(batch, &index, &id, &record)?;
+        let name = &record["index_name"];
+        let is_same = |other: &Value| other["index_name"] == *name && other["id"] != id;
+        if name.is_string() && all(call, CONNECTORS)?.iter().any(is_same) {
+            refuse!(
+                STATE,
+                "Index name [{}] is used by another connector.",
+                name.as_str().unwrap_or_default()
+            );
+        }
         write(batch, CONNECTORS, &id, &record)
     })?;
     let (status, result) = if created {
@@ -211,26 +178,64 @@ fn put(call: &Call, id: String) -> Result<Reply> {
     Ok((status, json!({"result": result, "id": id})))
 }
 
-fn delete(call: &Call, id: &str) -> Result<Reply> {
-    let (hard, with_jobs) = (call.flag("hard")?, call.flag("delete_sync_jobs")?);
-    call.engine.storage.write(|batch| {
-        let (index, document, mut record) = find(batch, CONNECTORS, id)?;
-        if hard {
-            batch.remove(&index, &document)?;
-        } else if record["deleted"] == true {
-            return Err(missing(CONNECTORS, id));
-        } else {
-            record["deleted"] = json!(true);
-            write(batch, CONNECTORS, id, &record)?;
+/// The updates `PUT /_connector/{id}/{change}`. The others are changes of the document.
+fn change(call: &Call, id: &str, change: &str) -> Result<Reply> {
+    let mut body = match change {
+        "_check_in" | "_filtering._activate" => json!({}),
+        "_configuration" | "_filtering._validation" => {
+            call.object(&format!("connector.{change}"))?
         }
-        let jobs = batch.catalogue.get(JOBS).filter(|_| with_jobs).cloned();
-        let Some(jobs) = jobs else { return Ok(()) };
-        for job in batch.all(&jobs)? {
-            if shown(&job)?["connector"]["id"] == id {
-                batch.remove(&jobs, &job)?;
+        _ => unsupported!("[PUT /_connector/{id}/{change}]"),
+    };
+    edit(call, CONNECTORS, id, |record| {
+        let mut filtering = record.get_mut("filtering").map_or(Value::Null, Value::take);
+        if !filtering[0].is_object() {
+            filtering = default_filtering();
+        }
+        let draft = &mut filtering[0]["draft"];
+        match change {
+            "_check_in" => drop(record.insert("last_seen".to_owned(), json!(dates::now()))),
+            "_configuration" => configure(record, &body)?,
+            "_filtering._validation" => draft["validation"] = body["validation"].take(),
+            _ if draft["validation"]["state"] != "valid" => {
+                let state = draft["validation"]["state"].as_str().unwrap_or_default();
+                refuse!(
+                    STATE,
+                    "The draft of the rules is [{state}]; it must be [valid] to be activated."
+                );
+            }
+            _ => filtering[0]["active"] = filtering[0]["draft"].clone(),
+        }
+        record.insert("filtering".to_owned(), filtering);
+        Ok(())
+    })
+}
+
+/// `PUT _configuration`: a whole new `configuration`, or new `values` for fields that are there.
+fn configure(record: &mut Map<String, Value>, body: &Value) -> Result<()> {
+    let configuration = record.entry("configuration").or_insert_with(|| json!({}));
+    match (body.get("configuration"), body.get("values")) {
+        (Some(whole), None) => *configuration = whole.clone(),
+        (None, Some(values)) => {
+            let keys = entries(values).map(|(key, _)| key.as_str());
+            let unknown: Vec<&str> = keys.filter(|key| !configuration[key].is_object()).collect();
+            if !unknown.is_empty() {
+                let (unknown, what) = (unknown.join(", "), "fields in the request payload");
+                let advice = "Remove them from request or register their schema first.";
+                refuse!(
+                    REQUEST,
+                    "Validation Failed: 1: Unknown [configuration] {what}: [{unknown}]. {advice};"
+                );
+            }
+            for (key, value) in entries(values) {
+                configuration[key]["value"] = value.clone();
             }
         }
-        Ok(())
-    })?;
-    acknowledged()
+        _ => refuse!(
+            REQUEST,
+            "Validation Failed: 1: give either [configuration] or [values].;"
+        ),
+    }
+    record.insert("status".to_owned(), json!("configured"));
+    Ok(())
 }

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tantivy::Searcher;
+use tantivy::query::Query;
 
-use crate::engine::{Engine, random_name};
-use crate::errors::{Problem, Result, refuse};
+use crate::engine::random_name;
+use crate::errors::{ILLEGAL, Problem, Result, refuse};
 use crate::http::{Call, Reply};
-use crate::indices::{resolve, shards};
+use crate::indices::{one, shards};
 use crate::search::words::matches;
-use crate::search::{Sought, is_all};
-use crate::storage::{Index, View, lock};
+use crate::storage::{View, lock};
 
 /// Most points open at once; each keeps old pages of the file from being used again.
 const LIMIT: usize = 100;
@@ -27,44 +27,29 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// A view of everything that is written, which a search can work on.
-    pub(crate) fn open(engine: &Engine, index: &Index) -> Result<Part> {
-        let (view, searcher) = engine.full_text(index)?.view(engine, index)?;
-        let searcher = Some(searcher);
+    /// A view of everything that is written. One that is not `searchable` does not wait for the full-text index.
+    pub(crate) fn open(call: &Call, name: &str, searchable: bool) -> Result<Part> {
+        let (engine, index) = (call.engine, one(&call.engine.storage.catalogue(), name)?);
+        let (view, searcher) = if searchable {
+            let (view, searcher) = engine.full_text(&index)?.view(engine, &index)?;
+            (view, Some(searcher))
+        } else {
+            (engine.storage.view(&index.name)?, None)
+        };
         Ok(Part { view, searcher })
     }
 
-    /// A view for one search, which does not wait for the full-text index where it is not needed.
-    pub(crate) fn for_query(engine: &Engine, index: &Index, query: &Value) -> Result<Part> {
-        match is_all(query) {
-            true => Ok(Part {
-                view: engine.storage.view(&index.name)?,
-                searcher: None,
-            }),
-            false => Part::open(engine, index),
-        }
-    }
-
-    /// What is found, as sequence numbers in their order, with scores. Of a search for everything only the first
-    /// `most` from the number `from` on.
-    pub(crate) fn matches(
-        &self,
-        sought: &Sought,
-        from: u64,
-        most: usize,
-    ) -> Result<Vec<(u64, f32)>> {
-        match &self.searcher {
-            Some(searcher) if !sought.is_all => matches(searcher, &*sought.query),
-            _ => {
-                let numbers = self.view.numbers(from, most)?.into_iter();
-                Ok(numbers.map(|number| (number, 1.0)).collect())
-            }
-        }
+    /// What is found, as sequence numbers in their order with scores, and how many there are.
+    pub(crate) fn matches(&self, query: &dyn Query) -> Result<(Vec<(u64, f32)>, u64)> {
+        let searcher = self.searcher.as_ref();
+        let matches = searcher.map_or(Ok(Vec::new()), |searcher| matches(searcher, query))?;
+        let total = matches.len() as u64;
+        Ok((matches, total))
     }
 }
 
 struct Point {
-    parts: Arc<Vec<Part>>,
+    part: Arc<Part>,
     keep_alive: Duration,
     expires: Instant,
 }
@@ -79,8 +64,8 @@ impl Points {
         lock(&self.0).retain(|_, point| point.expires > Instant::now());
     }
 
-    /// The views of an open point, kept alive for another while.
-    pub(crate) fn get(&self, id: &str, keep_alive: Option<&str>) -> Result<Arc<Vec<Part>>> {
+    /// The view of an open point, kept alive for another while.
+    pub(crate) fn get(&self, id: &str, keep_alive: Option<&str>) -> Result<Arc<Part>> {
         self.drop_expired();
         let mut open = lock(&self.0);
         let Some(point) = open.get_mut(id) else {
@@ -93,57 +78,49 @@ impl Points {
         };
         point.keep_alive = keep_alive.map_or(Ok(point.keep_alive), duration_of)?;
         point.expires = Instant::now() + point.keep_alive;
-        Ok(point.parts.clone())
+        Ok(point.part.clone())
     }
 }
 
 fn duration_of(text: &str) -> Result<Duration> {
-    let unit_at = text.find(|letter: char| !letter.is_ascii_digit());
-    let (amount, unit) = text.split_at(unit_at.unwrap_or(text.len()));
-    let unit: u64 = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => u64::MAX,
-    };
-    let amount = amount.parse().ok();
-    match amount.and_then(|amount: u64| amount.checked_mul(unit)) {
-        Some(millis) if millis <= LONGEST => Ok(Duration::from_millis(millis)),
-        _ => refuse!(
-            "illegal_argument_exception",
-            "[keep_alive] must be a time value of at most one day, not [{text}]"
+    let units = [
+        ("ms", 1),
+        ("s", 1000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ];
+    let millis = units.iter().find_map(|(unit, millis)| {
+        let amount: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        amount.checked_mul(*millis)
+    });
+    match millis.filter(|millis| *millis <= LONGEST) {
+        Some(millis) => Ok(Duration::from_millis(millis)),
+        None => refuse!(
+            ILLEGAL,
+            "[keep_alive] cannot be [{text}]; at most one day is possible"
         ),
     }
 }
 
 /// `POST /{index}/_pit`.
-pub(crate) fn open(call: &Call, expression: &str) -> Result<Reply> {
-    if call.param("keep_alive").is_empty() {
-        return Err(Problem::validation("[keep_alive] is not specified"));
-    }
+pub(crate) fn open(call: &Call, name: &str) -> Result<Reply> {
     let keep_alive = duration_of(call.param("keep_alive"))?;
-    let indices = resolve(call, expression)?;
-    let parts = indices.iter().map(|index| Part::open(call.engine, index));
-    let parts = Arc::new(parts.collect::<Result<Vec<_>>>()?);
-    let (points, id) = (&call.engine.points, random_name()?);
+    let (part, id) = (Arc::new(Part::open(call, name, true)?), random_name()?);
+    let points = &call.engine.points;
     points.drop_expired();
     let mut open = lock(&points.0);
     if open.len() >= LIMIT {
         let reason = format!("at most [{LIMIT}] points in time may be open");
         return Err(Problem::new(429, "rejected_execution_exception", reason));
     }
-    let expires = Instant::now() + keep_alive;
-    open.insert(
-        id.clone(),
-        Point {
-            parts,
-            keep_alive,
-            expires,
-        },
-    );
-    Ok((200, json!({"id": id, "_shards": shards(indices.len())})))
+    let point = Point {
+        part,
+        keep_alive,
+        expires: Instant::now() + keep_alive,
+    };
+    open.insert(id.clone(), point);
+    Ok((200, json!({"id": id, "_shards": shards(1)})))
 }
 
 /// `DELETE /_pit`.

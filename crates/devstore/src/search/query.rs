@@ -3,12 +3,11 @@
 use std::ops::Bound;
 
 use serde_json::{Value, json};
-use tantivy::Term;
 use tantivy::query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery};
 use tantivy::query::{EmptyQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery, TermSetQuery};
 use tantivy::schema::{Field as TextField, IndexRecordOption};
 
-use crate::errors::{Problem, Result, refuse};
+use crate::errors::{ILLEGAL, PARSING, Result, SHARD, refuse};
 use crate::mapping::{Field, Kind, number_of};
 use crate::schema;
 use crate::search::text::{distinct, words};
@@ -24,15 +23,20 @@ const LAST: char = '\u{10ffff}';
 pub(crate) type Found = Box<dyn Query>;
 pub(crate) type Clauses = Vec<(Occur, Found)>;
 
+/// What a highlight marks: words of a field that fit a pattern.
+pub(crate) struct Mark {
+    pub(crate) path: String,
+    pub(crate) pattern: String,
+}
+
 /// Reads the queries on one index.
 pub(crate) struct Reading<'i> {
-    pub(crate) index: &'i Index,
-    /// What a highlight marks: the path of a field, and a pattern for the word.
-    pub(crate) marks: Vec<(String, String)>,
+    index: &'i Index,
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// Reads a whole query; besides, what a highlight marks.
-pub(crate) fn read(query: &Value, index: &Index) -> Result<(Found, Vec<(String, String)>)> {
+pub(crate) fn read(query: &Value, index: &Index) -> Result<(Found, Vec<Mark>)> {
     let marks = Vec::new();
     let mut reading = Reading { index, marks };
     let found = reading.query(query)?;
@@ -48,25 +52,17 @@ fn constant(query: impl Query, score: f32) -> Found {
     Box::new(ConstScoreQuery::new(Box::new(query), score))
 }
 
+/// At least `required` of the clauses that are free must match.
 pub(crate) fn boolean(mut clauses: Clauses, required: usize) -> Found {
-    let should = clauses
-        .iter()
-        .filter(|(occur, _)| *occur == Occur::Should)
-        .count();
-    if required > should {
+    let count = |wanted| clauses.iter().filter(|clause| clause.0 == wanted).count();
+    if required > count(Occur::Should) {
         return nothing();
     }
-    if required == 0 && !clauses.iter().any(|(occur, _)| *occur == Occur::Must) {
+    if required == 0 && count(Occur::Must) == 0 {
         clauses.push((Occur::Must, constant(AllQuery, 0.0)));
     }
-    Box::new(BooleanQuery::with_minimum_required_clauses(
-        clauses, required,
-    ))
-}
-
-/// Any of them; the best one gives the score.
-pub(crate) fn best(queries: Vec<Found>) -> Found {
-    Box::new(DisjunctionMaxQuery::new(queries))
+    let query = BooleanQuery::with_minimum_required_clauses(clauses, required);
+    Box::new(query)
 }
 
 /// The only entry of an object.
@@ -75,7 +71,7 @@ fn only_entry<'v>(value: &'v Value, name: &str) -> Result<(&'v str, &'v Value)> 
     match (entries.next(), entries.next()) {
         (Some((name, value)), None) => Ok((name, value)),
         _ => refuse!(
-            "parsing_exception",
+            PARSING,
             "[{name}] malformed, an object with one entry is expected"
         ),
     }
@@ -88,12 +84,10 @@ fn minimum(options: &Value, count: usize, default: usize) -> Result<usize> {
     };
     let number = given.trim_end_matches('%').trim().parse::<i32>();
     let (Ok(number), total) = (number.map(i64::from), count as i64) else {
-        refuse!(
-            "illegal_argument_exception",
-            "[minimum_should_match] cannot be [{given}]"
-        )
+        refuse!(ILLEGAL, "[minimum_should_match] cannot be [{given}]")
     };
-    let wanted = if given.ends_with('%') {
+    let is_percentage = given.ends_with('%');
+    let wanted = if is_percentage {
         total * number / 100
     } else {
         number
@@ -106,39 +100,38 @@ impl Reading<'_> {
     /// Reads one query object, `{"term": {…}}`.
     fn query(&mut self, query: &Value) -> Result<Found> {
         let (name, body) = only_entry(query, "query")?;
-        if schema::lists("unsupported_queries", name) {
-            return Err(Problem::unsupported(format!("the query [{name}]")));
-        }
-        if !schema::knows(&format!("query.{name}")) {
-            refuse!("parsing_exception", "unknown query [{name}]");
-        }
         // Queries on one field: `{"field": value}` or `{"field": {options}}`.
-        let (mut field, mut options) = ("", body.clone());
         let key = match name {
             "match" | "match_phrase" => "query",
             "term" | "prefix" => "value",
             _ => "",
         };
+        let (mut field, mut options) = ("", body.clone());
         if !key.is_empty() || name == "range" {
-            (field, options) = only_entry(body, name).map(|(name, inner)| (name, inner.clone()))?;
-            if !options.is_object() && !key.is_empty() {
-                options = json!({key: options});
-            }
+            let (name, inner) = only_entry(body, name)?;
+            let is_short = !inner.is_object() && !key.is_empty();
+            options = if is_short {
+                json!({key: inner})
+            } else {
+                inner.clone()
+            };
+            field = name;
         }
         schema::check(&format!("query.{name}"), &options)?;
         let found = match name {
             "match_all" => Box::new(AllQuery),
             "match" => self.words(field, &options["query"], &options)?,
-            "match_phrase" => self.phrase(field, &plain_text(&options["query"])),
+            "match_phrase" => self.phrase(field, &plain_text(&options["query"]))?,
             "multi_match" => self.multi_match(&options)?,
             "term" => self.exact(field, &[options["value"].clone()])?,
-            "terms" => self.terms(&mut options)?,
+            "terms" => self.terms(&options)?,
             "range" => self.range(field, &options)?,
             "prefix" => self.prefix(field, &plain_text(&options["value"])),
-            "exists" => match self.index.mapping.field(&plain_text(&options["field"])) {
-                Some(field) => constant(TermSetQuery::new([presence(&field.path)]), 1.0),
-                None => nothing(),
-            },
+            "exists" => {
+                let field = self.index.mapping.field(&plain_text(&options["field"]));
+                let terms = field.map(|field| presence(&field.path));
+                constant(TermSetQuery::new(terms), 1.0)
+            }
             "ids" => self.exact("_id", many(&options["values"]).as_slice())?,
             "bool" => self.bool(&options)?,
             "simple_query_string" => self.simple_query_string(&options),
@@ -147,7 +140,7 @@ impl Reading<'_> {
         match options["boost"].as_f64() {
             None => Ok(found),
             Some(boost) if boost >= 0.0 => Ok(Box::new(BoostQuery::new(found, boost as f32))),
-            Some(_) => refuse!("illegal_argument_exception", "[boost] must not be negative"),
+            Some(_) => refuse!(ILLEGAL, "[boost] must not be negative"),
         }
     }
 
@@ -173,96 +166,91 @@ impl Reading<'_> {
         Ok(boolean(clauses, required))
     }
 
-    fn terms(&mut self, options: &mut Value) -> Result<Found> {
-        if let Value::Object(options) = options {
-            options.shift_remove("_name");
-        }
+    fn terms(&mut self, options: &Value) -> Result<Found> {
         let mut fields = options.clone();
         fields
             .as_object_mut()
             .map(|fields| fields.shift_remove("boost"));
         let (field, values) = only_entry(&fields, "terms")?;
         match values.as_array() {
-            None => refuse!(
-                "parsing_exception",
-                "[terms] query requires a list of values"
-            ),
-            Some(values) if values.len() > TERMS_LIMIT => refuse!(
-                "illegal_argument_exception",
-                "[terms] query has more than the allowed maximum of [{TERMS_LIMIT}] values"
-            ),
+            None => refuse!(PARSING, "[terms] query requires a list of values"),
+            Some(values) if values.len() > TERMS_LIMIT => {
+                refuse!(
+                    ILLEGAL,
+                    "[terms] query has more than [{TERMS_LIMIT}] values"
+                )
+            }
             Some(values) => self.exact(field, values),
         }
     }
 
+    fn mark(&mut self, path: &str, pattern: String) {
+        let path = path.to_owned();
+        self.marks.push(Mark { path, pattern });
+    }
+
     /// The path of a text field.
-    pub(crate) fn text_path(&self, name: &str) -> Option<String> {
+    fn text_path(&self, name: &str) -> Option<String> {
         let field = self.index.mapping.field(name)?;
         (field.kind == Kind::Text).then_some(field.path)
     }
 
     fn word(&mut self, path: &str, word: String) -> Found {
         let term = term(WORDS, path, &word);
-        self.marks.push((path.to_owned(), word));
+        self.mark(path, word);
         Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
     }
 
     /// Words on one field; on a field that is not a text the whole value.
     fn words(&mut self, name: &str, value: &Value, options: &Value) -> Result<Found> {
         let words = distinct(&plain_text(value));
-        let required = match plain_text(&options["operator"]).to_lowercase().as_str() {
-            "and" => words.len(),
+        let required = match options["operator"].as_str() {
+            Some("and" | "AND") => words.len(),
             _ => minimum(options, words.len(), 1)?.max(1),
         };
         let Some(path) = self.text_path(name) else {
-            return self.exact(name, std::slice::from_ref(value));
+            return self.exact(name, &[value.clone()]);
         };
-        let words = words
-            .into_iter()
-            .map(|word| (Occur::Should, self.word(&path, word)));
-        Ok(boolean(words.collect(), required))
+        let mut clauses = Clauses::new();
+        for word in words {
+            clauses.push((Occur::Should, self.word(&path, word)));
+        }
+        Ok(boolean(clauses, required))
     }
 
     /// A phrase on one field; on a field that is not a text the whole value.
-    pub(crate) fn phrase(&mut self, name: &str, text: &str) -> Found {
+    pub(crate) fn phrase(&mut self, name: &str, text: &str) -> Result<Found> {
         let Some(path) = self.text_path(name) else {
-            return self
-                .exact(name, &[json!(text)])
-                .unwrap_or_else(|_| nothing());
+            return self.exact(name, &[json!(text)]);
         };
-        let mut words: Vec<String> = words(text).map(|(word, _)| word).collect();
-        if words.len() < 2 {
-            return words
-                .pop()
-                .map_or_else(nothing, |word| self.word(&path, word));
+        let mut found: Vec<Found> = Vec::new();
+        let mut terms = Vec::new();
+        for (word, _) in words(text) {
+            terms.push(term(WORDS, &path, &word));
+            found.push(self.word(&path, word));
         }
-        let terms = words.iter().map(|word| term(WORDS, &path, word)).collect();
-        self.marks
-            .extend(words.into_iter().map(|word| (path.clone(), word)));
-        Box::new(PhraseQuery::new(terms))
+        Ok(match found.len() {
+            0 | 1 => found.pop().unwrap_or_else(nothing),
+            _ => Box::new(PhraseQuery::new(terms)),
+        })
     }
 
     /// Words or whole values that begin with a text.
     pub(crate) fn prefix(&mut self, name: &str, text: &str) -> Found {
-        let Some(field) = self.index.mapping.field(name) else {
+        let field = self.index.mapping.field(name);
+        let is_text = |field: &Field| matches!(field.kind, Kind::Text | Kind::Keyword);
+        let Some(field) = field.filter(is_text) else {
             return nothing();
         };
-        let terms = match field.kind {
-            Kind::Text => WORDS,
-            Kind::Keyword => EXACT,
-            _ => return nothing(),
-        };
-        if field.kind == Kind::Text {
-            self.marks.push((field.path.clone(), format!("{text}*")));
-        }
-        let (low, high) = (text.to_owned(), format!("{text}{LAST}"));
-        between(terms, &field, Bound::Included(low), Bound::Excluded(high))
+        self.mark(&field.path, format!("{text}*"));
+        let high = Bound::Excluded(format!("{text}{LAST}"));
+        between(&field, Bound::Included(text.to_owned()), high)
     }
 
     /// Field names with their boosts. A pattern stands for the text and keyword fields that it fits.
-    pub(crate) fn fields(&self, value: Option<&Value>) -> Vec<(String, f32)> {
-        let mut found = Vec::new();
-        for name in many(value.unwrap_or(&json!("*"))).map(plain_text) {
+    pub(crate) fn fields(&self, value: &Value) -> Vec<(String, f32)> {
+        let (mut found, all) = (Vec::new(), json!("*"));
+        for name in many(if value.is_null() { &all } else { value }).map(plain_text) {
             let (pattern, boost) = name.split_once('^').unwrap_or((&name, "1"));
             let boost = boost.parse().ok().filter(|boost: &f32| boost.is_finite());
             let boost = boost.unwrap_or(1.0);
@@ -270,116 +258,95 @@ impl Reading<'_> {
                 found.push((pattern.to_owned(), boost));
                 continue;
             }
-            let all = self.index.mapping.fields.iter();
-            let fits = all.filter(|(name, field)| {
-                let is_searched = matches!(field.kind, Kind::Text | Kind::Keyword);
-                is_searched && field.path == **name && glob(pattern, name)
-            });
-            found.extend(fits.map(|(name, _)| (name.clone(), boost)));
+            let mapping = &self.index.mapping;
+            let is_searched = |name: &String| {
+                let kind = mapping.field(name).map(|field| field.kind);
+                matches!(kind, Some(Kind::Text | Kind::Keyword)) && glob(pattern, name)
+            };
+            let fits = mapping.fields.keys().filter(|name| is_searched(name));
+            found.extend(fits.map(|name| (name.clone(), boost)));
         }
         found
     }
 
     fn multi_match(&mut self, options: &Value) -> Result<Found> {
         minimum(options, 1, 1)?;
-        let fields = self.fields(options.get("fields")).into_iter();
-        let each = fields.map(|(name, boost)| {
+        let mut each: Vec<Found> = Vec::new();
+        for (name, boost) in self.fields(&options["fields"]) {
             // A text is no number: a field that cannot hold it does not match, which is no error here.
-            let found = self
-                .words(&name, &options["query"], options)
-                .unwrap_or_else(|_| nothing());
-            Box::new(BoostQuery::new(found, boost)) as Found
-        });
-        Ok(best(each.collect()))
+            if let Ok(found) = self.words(&name, &options["query"], options) {
+                each.push(Box::new(BoostQuery::new(found, boost)));
+            }
+        }
+        Ok(Box::new(DisjunctionMaxQuery::new(each)))
     }
 
     /// A field that has one of the values.
-    pub(crate) fn exact(&mut self, name: &str, values: &[Value]) -> Result<Found> {
+    fn exact(&mut self, name: &str, values: &[Value]) -> Result<Found> {
         if name == "_id" {
             let ids = values.iter().map(|value| id_term(&plain_text(value)));
             return Ok(constant(TermSetQuery::new(ids), 1.0));
         }
-        if name == "_index" {
-            let mut names = values.iter().map(plain_text);
-            let index = self.index;
-            let fits = names.any(|name| name == index.name || index.aliases.contains_key(&name));
-            return Ok(if fits { Box::new(AllQuery) } else { nothing() });
-        }
-        let Some(field) = self.index.mapping.field(name) else {
+        let field = self.index.mapping.field(name);
+        let Some(field) = field.filter(|field| field.kind != Kind::Object) else {
             return Ok(nothing());
         };
-        if matches!(field.kind, Kind::Object | Kind::Opaque) {
-            return Ok(nothing());
-        }
-        let mut terms: Vec<Term> = Vec::new();
+        let (mut terms, mut words) = (Vec::new(), Vec::new());
         for value in values {
             let Some(key) = field.key(value) else {
-                refuse!(
-                    "query_shard_exception",
-                    "failed to create query: {value} does not fit the type of field [{name}]"
-                )
+                refuse!(SHARD, "{value} does not fit the type of field [{name}]")
             };
-            if field.kind == Kind::Text {
-                terms.push(term(WORDS, &field.path, &key));
-                self.marks.push((field.path.clone(), key));
-            } else {
-                terms.extend(
-                    field
-                        .exact_key(value)
-                        .map(|key| term(EXACT, &field.path, &key)),
-                );
+            match field.exact_key(value) {
+                _ if field.kind == Kind::Text => words.push(self.word(&field.path, key)),
+                exact => terms.extend(exact.map(|key| term(EXACT, &field.path, &key))),
             }
         }
-        Ok(match terms.as_slice() {
-            [word] if field.kind == Kind::Text => {
-                Box::new(TermQuery::new(word.clone(), IndexRecordOption::WithFreqs))
-            }
-            _ => constant(TermSetQuery::new(terms), 1.0),
-        })
+        match field.kind {
+            Kind::Text => Ok(Box::new(DisjunctionMaxQuery::new(words))),
+            _ => Ok(constant(TermSetQuery::new(terms), 1.0)),
+        }
     }
 
     fn range(&mut self, name: &str, options: &Value) -> Result<Found> {
-        let Some(field) = self.index.mapping.field(name) else {
+        let field = self.index.mapping.field(name);
+        let Some(field) = field.filter(|field| field.kind != Kind::Object) else {
             return Ok(nothing());
         };
-        let edge = |key: &str, inclusive: bool, is_low: bool| -> Result<Option<Bound<String>>> {
-            let value = &options[key];
+        let mut low = Bound::Included(String::new());
+        let mut high = Bound::Excluded(LAST.to_string());
+        for edge in ["gt", "gte", "lt", "lte"] {
+            let value = &options[edge];
             if value.is_null() {
-                return Ok(None);
+                continue;
             }
-            // Between two whole numbers the one below decides.
+            let (is_low, mut is_included) = (edge.starts_with('g'), edge.ends_with('e'));
             let broken = number_of(value).filter(|number| number.fract() != 0.0);
-            let (value, inclusive) = match broken {
-                Some(number) if field.kind == Kind::Integer => (&json!(number.floor()), !is_low),
-                _ => (value, inclusive),
-            };
-            match field.key(value) {
-                Some(key) if inclusive => Ok(Some(Bound::Included(key))),
-                Some(key) => Ok(Some(Bound::Excluded(key))),
-                None => refuse!(
-                    "query_shard_exception",
-                    "failed to create query: {value} does not fit a range of field [{name}]"
-                ),
+            let mut key = field.key(value);
+            // Between two whole numbers the one below decides.
+            if let (Kind::Integer, Some(number)) = (field.kind, broken) {
+                (key, is_included) = (field.key(&json!(number.floor())), !is_low);
             }
-        };
-        if matches!(field.kind, Kind::Object | Kind::Opaque) {
-            return Ok(nothing());
+            let Some(key) = key else {
+                refuse!(SHARD, "{value} does not fit a range of field [{name}]")
+            };
+            let bound = if is_included {
+                Bound::Included(key)
+            } else {
+                Bound::Excluded(key)
+            };
+            *(if is_low { &mut low } else { &mut high }) = bound;
         }
-        let low = edge("gte", true, true)?.or(edge("gt", false, true)?);
-        let high = edge("lte", true, false)?.or(edge("lt", false, false)?);
-        let low = low.unwrap_or(Bound::Included(String::new()));
-        let high = high.unwrap_or(Bound::Excluded(LAST.to_string()));
-        let terms = if field.kind == Kind::Text {
-            WORDS
-        } else {
-            EXACT
-        };
-        Ok(between(terms, &field, low, high))
+        Ok(between(&field, low, high))
     }
 }
 
 /// The words or values of a field between two edges.
-fn between(terms: TextField, field: &Field, low: Bound<String>, high: Bound<String>) -> Found {
+fn between(field: &Field, low: Bound<String>, high: Bound<String>) -> Found {
+    let terms: TextField = if field.kind == Kind::Text {
+        WORDS
+    } else {
+        EXACT
+    };
     let edge = |bound: Bound<String>| bound.map(|text| term(terms, &field.path, &text));
     constant(RangeQuery::new(edge(low), edge(high)), 1.0)
 }

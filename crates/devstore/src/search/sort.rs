@@ -1,171 +1,160 @@
-//! Sorting of matches, and where a page after another begins.
+//! The order of matches, and where a page after another begins.
 
 use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 
 use crate::dates;
-use crate::errors::{Result, refuse};
-use crate::mapping::{Kind, float_key, integer_key, number_of};
+use crate::errors::{ILLEGAL, PARSING, Result, SHARD, refuse};
+use crate::mapping::{Field, Kind, float_key, integer_key, number_of};
 use crate::schema;
-use crate::search::words::walk;
-use crate::select::many;
+use crate::select::{entries, many, walk};
 use crate::storage::Index;
 
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum By {
+/// What a list of matches is sorted by.
+enum By {
     Score,
     /// The order of sequence numbers: `_shard_doc` and `_doc`.
-    ShardDoc,
-    Field(String),
-}
-
-/// One sort criterion.
-#[derive(Clone, Debug)]
-pub(crate) struct Criterion {
-    pub(crate) by: By,
-    pub(crate) descending: bool,
-    missing_first: bool,
-    unmapped: bool,
+    Number,
+    /// `None`: a field that is not there, for which that is no error.
+    Field(Option<Field>),
 }
 
 /// What of a match decides its place, in the order of texts; `None` where it has no value.
 pub(crate) type Key = Option<String>;
 
-impl Criterion {
-    pub(crate) fn new(name: &str) -> Criterion {
-        let by = match name {
-            "_score" => By::Score,
-            "_doc" | "_shard_doc" => By::ShardDoc,
-            field => By::Field(field.to_owned()),
-        };
-        Criterion {
-            descending: by == By::Score,
-            by,
-            missing_first: false,
-            unmapped: false,
+/// The criteria, and whether they go downwards.
+pub(crate) struct Order(Vec<(By, bool)>);
+
+impl Order {
+    /// Reads `sort`; none means by score. In a point in time the sequence number comes last.
+    pub(crate) fn read(sort: &Value, in_point: bool, index: &Index) -> Result<Order> {
+        let mut order = Order(Vec::new());
+        for item in many(sort) {
+            match item {
+                Value::String(name) => order.add(name, &json!({}), index)?,
+                Value::Object(_) => {
+                    let mut names = entries(item);
+                    names.try_for_each(|(name, options)| order.add(name, options, index))?;
+                }
+                _ => refuse!(PARSING, "malformed sort: {item}"),
+            }
         }
+        let has_number = order.0.iter().any(|(by, _)| matches!(by, By::Number));
+        match order.0.is_empty() {
+            true => order.0.push((By::Score, true)),
+            false if in_point && !has_number => order.0.push((By::Number, false)),
+            false => {}
+        }
+        Ok(order)
     }
 
-    /// Refuses a field that cannot be sorted on.
-    pub(crate) fn check(&self, index: &Index) -> Result<()> {
-        let By::Field(name) = &self.by else {
-            return Ok(());
-        };
-        match index.mapping.field(name).map(|field| field.kind) {
-            None if !self.unmapped => {
+    fn add(&mut self, name: &str, options: &Value, index: &Index) -> Result<()> {
+        let short = json!({"order": options});
+        let options = if options.is_object() { options } else { &short };
+        schema::check("sort", options)?;
+        let by = match (name, index.mapping.field(name)) {
+            ("_score", _) => By::Score,
+            ("_doc" | "_shard_doc", _) => By::Number,
+            (_, None) if options["unmapped_type"].is_null() => {
+                refuse!(SHARD, "No mapping found for [{name}] in order to sort on")
+            }
+            (_, Some(field)) if matches!(field.kind, Kind::Text | Kind::Object) => {
                 refuse!(
-                    "query_shard_exception",
-                    "No mapping found for [{name}] in order to sort on"
+                    ILLEGAL,
+                    "Fielddata is disabled on [{name}], use [{name}.keyword]"
                 )
             }
-            Some(Kind::Text | Kind::Object | Kind::Opaque) => refuse!(
-                "illegal_argument_exception",
-                "Fielddata is disabled on [{name}], use [{name}.keyword] instead"
-            ),
-            _ => Ok(()),
-        }
+            (_, field) => By::Field(field),
+        };
+        let default = if matches!(by, By::Score) {
+            "desc"
+        } else {
+            "asc"
+        };
+        let direction = options["order"].as_str().unwrap_or(default);
+        self.0.push((by, direction == "desc"));
+        Ok(())
     }
 
-    /// The key of a document, and the value as hits show it: the smallest of its values, or the largest if sorted
-    /// downwards.
-    pub(crate) fn key(
-        &self,
-        index: &Index,
-        source: &Value,
-        score: f32,
-        shard_doc: u64,
-    ) -> (Key, Value) {
-        let name = match &self.by {
-            By::Score => return (Some(float_key(score.into())), json!(score)),
-            By::ShardDoc => return (Some(integer_key(shard_doc.cast_signed())), json!(shard_doc)),
-            By::Field(name) => name,
-        };
-        let (mut best, mut shown) = (None, Value::Null);
-        if let Some(field) = index.mapping.field(name) {
-            walk(source, "", &mut |path, value| {
-                let key = if path == field.path {
-                    field.exact_key(value)
-                } else {
-                    None
-                };
-                let is_better = match self.descending {
-                    true => key > best,
-                    false => key.is_some() && (best.is_none() || key < best),
-                };
-                if is_better {
-                    (best, shown) = (key, shown_value(field.kind, value));
-                }
-            });
-        }
-        (best, shown)
+    pub(crate) fn by_score(&self) -> bool {
+        self.0.iter().any(|(by, _)| matches!(by, By::Score))
     }
 
-    /// The key of a value of `search_after`.
-    pub(crate) fn after(&self, index: &Index, value: &Value) -> Result<Key> {
-        let key = match &self.by {
-            _ if value.is_null() => return Ok(None),
-            By::Score => number_of(value).map(float_key),
-            By::ShardDoc => value.as_i64().map(integer_key),
-            By::Field(name) => match index.mapping.field(name) {
-                Some(field) => field.key(value),
-                None => return Ok(None),
-            },
+    pub(crate) fn by_field(&self) -> bool {
+        self.0.iter().any(|(by, _)| matches!(by, By::Field(_)))
+    }
+
+    /// Whether it is the order in which documents lie.
+    pub(crate) fn is_scan(&self) -> bool {
+        matches!(self.0.as_slice(), [(By::Number, false)])
+    }
+
+    /// The keys of a document, and the values as hits show them.
+    pub(crate) fn keys(&self, source: &Value, score: f32, seq_no: u64) -> (Vec<Key>, Vec<Value>) {
+        let one = |(by, descending): &(By, bool)| match by {
+            By::Score => (Some(float_key(score.into())), json!(score)),
+            By::Number => (Some(integer_key(seq_no.cast_signed())), json!(seq_no)),
+            By::Field(Some(field)) => best(field, *descending, source),
+            By::Field(None) => (None, Value::Null),
         };
-        if key.is_none() {
+        self.0.iter().map(one).unzip()
+    }
+
+    /// The keys of `search_after`.
+    pub(crate) fn after(&self, values: &[Value]) -> Result<Vec<Key>> {
+        if values.len() != self.0.len() {
             refuse!(
-                "illegal_argument_exception",
-                "[search_after] does not fit the sort: {value}"
+                ILLEGAL,
+                "search_after needs {} values, as many as sort",
+                self.0.len()
             );
         }
-        Ok(key)
-    }
-
-    /// The order of two keys in the sorted list.
-    pub(crate) fn compare(&self, left: &Key, right: &Key) -> Ordering {
-        match (left, right) {
-            (Some(left), Some(right)) if self.descending => right.cmp(left),
-            (Some(left), Some(right)) => left.cmp(right),
-            (left, right) if self.missing_first => left.is_some().cmp(&right.is_some()),
-            (left, right) => left.is_none().cmp(&right.is_none()),
-        }
-    }
-}
-
-/// The form of a value among the sort keys: dates and truths are numbers.
-fn shown_value(kind: Kind, value: &Value) -> Value {
-    match kind {
-        Kind::Date => json!(dates::millis_of(value)),
-        Kind::Boolean => json!(u8::from(*value == true || value == "true")),
-        Kind::Integer if value.is_string() => json!(number_of(value).map(|number| number as i64)),
-        Kind::Float => json!(number_of(value)),
-        _ => value.clone(),
-    }
-}
-
-/// Reads `sort` of a request body.
-pub(crate) fn parse(value: &Value) -> Result<Vec<Criterion>> {
-    let mut criteria = Vec::new();
-    for item in many(value) {
-        match item {
-            Value::Null => {}
-            Value::String(name) => criteria.push(Criterion::new(name)),
-            Value::Object(object) => {
-                for (name, options) in object {
-                    let short = json!({"order": options});
-                    let options = if options.is_string() { &short } else { options };
-                    schema::check("sort", options)?;
-                    let mut criterion = Criterion::new(name);
-                    if let Some(order) = options.get("order") {
-                        criterion.descending = order == "desc";
-                    }
-                    criterion.missing_first = options["missing"] == "_first";
-                    criterion.unmapped = options["unmapped_type"].is_string();
-                    criteria.push(criterion);
-                }
+        let key = |((by, _), value): (&(By, bool), &Value)| {
+            let key = match by {
+                By::Score => number_of(value).map(float_key),
+                By::Number => value.as_i64().map(integer_key),
+                By::Field(field) => field.as_ref().and_then(|field| field.key(value)),
+            };
+            match key {
+                None if !value.is_null() => refuse!(ILLEGAL, "search_after does not fit: {value}"),
+                key => Ok(key.filter(|_| !value.is_null())),
             }
-            _ => refuse!("parsing_exception", "malformed sort: {item}"),
-        }
+        };
+        self.0.iter().zip(values).map(key).collect()
     }
-    Ok(criteria)
+
+    /// The order of two lists of keys. Where there is no value, the match comes last.
+    pub(crate) fn compare(&self, left: &[Key], right: &[Key]) -> Ordering {
+        let pairs = self.0.iter().zip(left.iter().zip(right));
+        let orders = pairs.map(|((_, descending), pair)| match pair {
+            (Some(left), Some(right)) if *descending => right.cmp(left),
+            (Some(left), Some(right)) => left.cmp(right),
+            (left, right) => left.is_none().cmp(&right.is_none()),
+        });
+        orders.fold(Ordering::Equal, Ordering::then)
+    }
+}
+
+/// The smallest value of a field, or the largest: its key, and the form in which hits show it.
+fn best(field: &Field, largest: bool, source: &Value) -> (Key, Value) {
+    let (mut best, mut shown) = (None, Value::Null);
+    walk(source, "", &mut |path, value| {
+        let key = field.exact_key(value).filter(|_| path == field.path);
+        let is_better = if largest {
+            key > best
+        } else {
+            best.is_none() || key < best
+        };
+        if key.is_some() && is_better {
+            shown = match field.kind {
+                Kind::Date => json!(dates::millis_of(value)),
+                Kind::Boolean => json!(u8::from(*value == true || value == "true")),
+                Kind::Float => json!(number_of(value)),
+                _ => value.clone(),
+            };
+            best = key;
+        }
+    });
+    (best, shown)
 }

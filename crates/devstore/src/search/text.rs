@@ -17,21 +17,17 @@ pub(crate) const SEPARATOR: char = '\0';
 /// The words of a text, one after the other, and where they stand.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = (String, Range<usize>)> {
     let is_kana = |letter: char| ('\u{30a0}'..='\u{30ff}').contains(&letter);
-    let ends =
-        move |letter: char| is_kana(letter) || matches!(letter, '.' | ',' | '\'' | '’' | ':');
+    let is_mark = |letter: char| matches!(letter, '.' | ',' | '\'' | '’' | ':');
     let segments = text.unicode_word_indices();
-    let parts = segments.flat_map(move |(start, segment)| {
-        let mut at = start;
-        segment.split_inclusive(ends).map(move |part| {
-            at += part.len();
-            (at - part.len(), part)
+    let parts = segments.flat_map(move |(mut end, segment)| {
+        let parts = segment.split_inclusive(move |letter| is_kana(letter) || is_mark(letter));
+        parts.map(move |part| {
+            end += part.len();
+            (end - part.len(), part.trim_end_matches(is_mark))
         })
     });
-    parts.filter_map(move |(start, part)| {
-        let word = part.trim_end_matches(|letter| ends(letter) && !is_kana(letter));
-        let fits = !word.is_empty() && word.len() <= WORD_LIMIT;
-        fits.then(|| (word.to_lowercase(), start..start + word.len()))
-    })
+    let parts = parts.filter(|(_, word)| !word.is_empty() && word.len() <= WORD_LIMIT);
+    parts.map(|(start, word)| (word.to_lowercase(), start..start + word.len()))
 }
 
 /// The distinct words of a query, in their order.
@@ -46,7 +42,7 @@ pub(crate) fn distinct(text: &str) -> Vec<String> {
 }
 
 /// Cuts `path, SEPARATOR, text` into terms `path, SEPARATOR, word`, so that one field of the full-text index serves
-/// all fields of the documents.
+/// all fields of the documents. A text without a path gives its words.
 #[derive(Clone, Default)]
 pub(crate) struct PathTokenizer;
 
@@ -72,11 +68,13 @@ impl Tokenizer for PathTokenizer {
 
 impl TokenStream for PathTokens<'_> {
     fn advance(&mut self) -> bool {
-        let Some((word, _)) = self.words.next() else {
+        let Some((word, place)) = self.words.next() else {
             return false;
         };
         self.token.text = format!("{}{word}", self.prefix);
         self.token.position = self.token.position.wrapping_add(1);
+        self.token.offset_from = self.prefix.len() + place.start;
+        self.token.offset_to = self.prefix.len() + place.end;
         true
     }
 

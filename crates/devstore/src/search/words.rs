@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use serde_json::Value;
 use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
 use tantivy::query::Query;
@@ -20,6 +19,7 @@ use crate::engine::Engine;
 use crate::errors::{Problem, Result};
 use crate::mapping::Mapping;
 use crate::search::text::{PathTokenizer, SEPARATOR};
+use crate::select::{plain_text, walk};
 use crate::storage::{Document, Index, View, lock};
 
 /// Memory for words that are not yet on disk.
@@ -154,38 +154,26 @@ fn full_text_of(mapping: &Mapping, document: &Document) -> Result<TantivyDocumen
     let mut exact = HashSet::new();
     let source = serde_json::from_str(&document.source)?;
     walk(&source, "", &mut |path, value| {
-        let Some(field) = mapping.fields.get(path) else {
+        let Some((has_words, field)) = mapping.indexing(path) else {
             return;
         };
-        if field.has_words {
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
-            shown.add_text(WORDS, format!("{path}{SEPARATOR}{text}"));
+        if has_words {
+            shown.add_text(WORDS, format!("{path}{SEPARATOR}{}", plain_text(value)));
         }
-        exact.extend(field.exact_key(value).map(|key| term(EXACT, path, &key)));
-        exact.insert(presence(path));
-        exact.extend(path.match_indices('.').map(|(at, _)| presence(&path[..at])));
+        exact.extend(
+            field
+                .exact_key(value)
+                .map(|key| format!("{path}{SEPARATOR}{key}")),
+        );
+        let parents = path.match_indices('.').map(|(at, _)| &path[..at]);
+        exact.extend(
+            parents
+                .chain([path])
+                .map(|path| format!("{PRESENCE}{path}")),
+        );
     });
-    for term in &exact {
-        shown.add_text(EXACT, term.value().as_str().unwrap_or_default());
-    }
+    exact.iter().for_each(|text| shown.add_text(EXACT, text));
     Ok(shown)
-}
-
-/// Visits every single value with its dotted path; lists are walked, nulls are no values.
-pub(crate) fn walk<'v>(value: &'v Value, path: &str, visit: &mut impl FnMut(&str, &'v Value)) {
-    match value {
-        Value::Null => {}
-        Value::Array(items) => items.iter().for_each(|item| walk(item, path, visit)),
-        Value::Object(object) => {
-            let dot = if path.is_empty() { "" } else { "." };
-            for (key, child) in object {
-                walk(child, &format!("{path}{dot}{key}"), visit);
-            }
-        }
-        scalar => visit(path, scalar),
-    }
 }
 
 /// The sequence numbers of all documents that a query finds, and their scores, in the order of the numbers.

@@ -29,11 +29,11 @@ async fn garbled_bodies_are_the_clients_mistake() {
         ("POST", "/m/_search"),
         ("POST", "/m/_count"),
         ("POST", "/m/_delete_by_query"),
-        ("POST", "/_mget"),
+        ("POST", "/m/_mget"),
         ("DELETE", "/_pit"),
         ("POST", "/_security/api_key"),
         ("PUT", "/_connector/c"),
-        ("PUT", "/_connector/c/_status"),
+        ("PUT", "/_connector/c/_configuration"),
         ("POST", "/_connector/_sync_job"),
     ] {
         for body in [
@@ -79,28 +79,21 @@ async fn wrong_queries_are_refused_and_named() {
         .await;
     let many: Vec<usize> = (0..65_537).collect();
     for (query, named) in [
-        (json!({"nonsense": {}}), "nonsense"),
         (json!({}), "query"),
         (json!({"term": {"n": 1}, "match": {"t": "x"}}), "query"),
         (json!({"term": 5}), "term"),
         (json!({"term": {"n": [1]}}), "n"),
         (json!({"term": {"n": "abc"}}), "n"),
-        (json!({"term": {"n": {"valu": 1}}}), "valu"),
         (json!({"terms": {"n": 1}}), "terms"),
         (json!({"terms": {"n": [1, "x"]}}), "n"),
         (json!({"terms": {"n": many}}), "65536"),
         (json!({"match": {"t": {}}}), "query"),
-        (
-            json!({"match": {"t": {"query": "x", "operator": "xor"}}}),
-            "operator",
-        ),
         (
             json!({"match": {"t": {"query": "x", "minimum_should_match": "many"}}}),
             "minimum_should_match",
         ),
         (json!({"match": {"n": "abc"}}), "n"),
         (json!({"range": {"n": {"gte": "abc"}}}), "n"),
-        (json!({"range": {"n": {"above": 1}}}), "above"),
         (json!({"range": {"n": 5}}), "range"),
         (json!({"range": {"d": {"gte": "soon"}}}), "d"),
         (
@@ -111,50 +104,81 @@ async fn wrong_queries_are_refused_and_named() {
         (json!({"exists": {}}), "field"),
         (json!({"ids": {"values": 5}}), "values"),
         (json!({"bool": {"must": 5}}), "must"),
-        (json!({"bool": {"mus": []}}), "mus"),
-        (json!({"bool": {"must": [{"nonsense": 1}]}}), "nonsense"),
         (json!({"match_all": {"boost": -1}}), "boost"),
-        (json!({"query_string": {"query": "(a"}}), "parenthesis"),
-        (json!({"query_string": {"query": "\"a"}}), "quotation"),
-        (json!({"constant_score": {}}), "filter"),
     ] {
-        for path in ["/m/_search", "/m/_count", "/nothing-*/_search"] {
-            let values = matches!(named, "n" | "d" | "minimum_should_match");
-            if path.contains('*') && values {
-                continue;
-            }
+        for path in ["/m/_search", "/m/_count"] {
             let (_, reason) = server
                 .refused(400, "POST", path, json!({"query": query}))
                 .await;
             assert!(reason.contains(named), "{query}: {reason}");
         }
     }
-    for query in [
-        json!({"fuzzy": {"t": "x"}}),
-        json!({"knn": {}}),
-        json!({"match": {"t": {"query": "x", "fuzziness": "AUTO"}}}),
-        json!({"nested": {}}),
+    // What the store does not know it says it does not know, be it a slip or something that Elasticsearch has.
+    for (query, named) in [
+        (json!({"nonsense": {}}), "nonsense"),
+        (json!({"term": {"n": {"valu": 1}}}), "valu"),
+        (
+            json!({"match": {"t": {"query": "x", "operator": "xor"}}}),
+            "operator",
+        ),
+        (json!({"range": {"n": {"above": 1}}}), "above"),
+        (json!({"bool": {"mus": []}}), "mus"),
+        (json!({"bool": {"must": [{"nonsense": 1}]}}), "nonsense"),
+        (json!({"query_string": {"query": "a"}}), "query_string"),
+        (json!({"constant_score": {"filter": {}}}), "constant_score"),
+        (json!({"dis_max": {"queries": []}}), "dis_max"),
+        (json!({"wildcard": {"t": "x*"}}), "wildcard"),
+        (
+            json!({"match_phrase_prefix": {"t": "x"}}),
+            "match_phrase_prefix",
+        ),
+        (
+            json!({"multi_match": {"query": "x", "type": "cross_fields"}}),
+            "cross_fields",
+        ),
+        (
+            json!({"prefix": {"t": {"value": "x", "case_insensitive": true}}}),
+            "case_insensitive",
+        ),
+        (json!({"fuzzy": {"t": "x"}}), "fuzzy"),
+        (json!({"knn": {}}), "knn"),
+        (
+            json!({"match": {"t": {"query": "x", "fuzziness": "AUTO"}}}),
+            "fuzziness",
+        ),
+        (json!({"nested": {}}), "nested"),
     ] {
         let (_, reason) = server
             .refused(501, "POST", "/m/_search", json!({"query": query}))
             .await;
-        assert!(reason.contains("docs/store.md"), "{reason}");
+        assert!(
+            reason.contains("docs/store.md") && reason.contains(named),
+            "{reason}"
+        );
     }
     for body in [
         json!({"aggs": {}}),
         json!({"knn": {}}),
         json!({"fields": ["a"]}),
+        json!({"querie": {}}),
+        json!({"slice": {"id": 0, "max": 2}}),
+        json!({"version": true}),
+        json!({"sort": [{"n": {"mode": "avg"}}]}),
+        json!({"sort": [{"n": {"missing": "_first"}}]}),
+        json!({"highlight": {"fields": {"t": {"no_match_size": 5}}}, "query": {"match": {"t": "x"}}}),
     ] {
         server.refused(501, "POST", "/m/_search", body).await;
     }
+    for path in ["/_search", "/m,n/_search", "/*/_search", "/*/_count"] {
+        let (status, _) = server.raw("POST", path, "{}").await;
+        assert!(matches!(status, 400 | 404 | 501), "{path}: {status}");
+    }
     for body in [
-        json!({"querie": {}}),
         json!({"query": []}),
         json!({"highlight": 5}),
         json!({"_source": 5}),
         json!({"sort": 5}),
         json!({"sort": [[]]}),
-        json!({"slice": {}}),
         json!({"pit": {}}),
         json!({"track_total_hits": "many"}),
         json!({"min_score": "x"}),
@@ -166,9 +190,6 @@ async fn wrong_queries_are_refused_and_named() {
         .await;
     server
         .refused(400, "GET", "/m/_search?size=-1", Value::Null)
-        .await;
-    server
-        .refused(400, "GET", "/m/_search?pretty=perhaps", Value::Null)
         .await;
 }
 
@@ -212,7 +233,7 @@ proptest! {
             server.ok("PUT", "/m/_doc/1", json!({"n": 1, "t": "some text 京"})).await;
             for (name, body, text) in &bodies {
                 let name = names[*name];
-                for query in [json!({name: body}), json!({name: {"t": body}}), json!({"query_string": {"query": text}}), json!({"simple_query_string": {"query": text}})] {
+                for query in [json!({name: body}), json!({name: {"t": body}}), json!({"simple_query_string": {"query": text}})] {
                     let (status, answer) = server.raw("POST", "/m/_search", &json!({"query": query, "highlight": {"fields": {"*": {"fragment_size": 20}}}}).to_string()).await;
                     assert!(matches!(status, 200 | 400 | 501), "{query}: {status} {answer}");
                 }
@@ -230,7 +251,7 @@ proptest! {
                 let (status, answer) = server.raw("POST", "/m/_doc?pipeline=search-default-ingestion", &document.to_string()).await;
                 assert!(matches!(status, 201 | 400), "{document}: {status} {answer}");
             }
-            server.raw("POST", "/m/_search", &json!({"query": {"query_string": {"query": "a"}}}).to_string()).await;
+            server.raw("POST", "/m/_search", &json!({"query": {"simple_query_string": {"query": "a"}}}).to_string()).await;
             assert_eq!(server.raw("GET", "/", "").await.0, 200);
         });
     }

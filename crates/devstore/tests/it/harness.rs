@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tributary_devstore::{Store, StoreConfig};
 
@@ -140,10 +140,46 @@ impl Server {
 
     /// The ids that a query finds, sorted.
     pub(crate) async fn found(&self, index: &str, query: Value) -> Vec<String> {
-        let mut ids = self
-            .ids(index, serde_json::json!({"query": query, "size": 100}))
-            .await;
+        let mut ids = self.ids(index, json!({"query": query, "size": 100})).await;
         ids.sort();
         ids
     }
+}
+
+/// A handful of documents.
+pub(crate) async fn library(index: &str) -> Server {
+    let server = start().await;
+    let mapping = json!({"mappings": {"properties": {"code": {"type": "keyword"}, "title": {"type": "text", "fields": {"keyword": {"type": "keyword"}}}}}});
+    server.ok("PUT", &format!("/{index}"), mapping).await;
+    let documents = [
+        (
+            "1",
+            json!({"title": "The quick brown fox", "year": 1999, "price": 1.5, "published": "1999-05-01", "tags": ["a", "b"], "code": "X-1", "good": true}),
+        ),
+        (
+            "2",
+            json!({"title": "A quick guide to Rust", "year": 2020, "price": 20.0, "published": "2020-01-02T03:04:05Z", "tags": ["b"], "code": "X-2", "good": false}),
+        ),
+        (
+            "3",
+            json!({"title": "Slow food", "year": 2005, "author": {"name": "Anna Example", "mail": "anna@example.test"}, "code": "Y-1"}),
+        ),
+        (
+            "4",
+            json!({"title": "Quick quick quick", "body": "a fox that is brown", "year": 2010, "tags": [], "code": "y-2"}),
+        ),
+        (
+            "5",
+            json!({"year": -3, "title": null, "text": "x".repeat(300)}),
+        ),
+    ];
+    let lines: Vec<Value> = documents
+        .into_iter()
+        .flat_map(|(id, document)| [json!({"index": {"_id": id}}), document])
+        .collect();
+    assert_eq!(
+        server.bulk(&format!("/{index}/_bulk"), &lines).await["errors"],
+        false
+    );
+    server
 }

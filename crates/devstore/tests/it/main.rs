@@ -11,5 +11,6 @@ mod indices;
 mod ingest;
 mod jobs;
 mod pages;
+mod queries;
 mod search;
 mod security;

@@ -84,45 +84,6 @@ async fn a_scan_of_ids_is_stable_while_writes_go_on() {
 }
 
 #[tokio::test]
-async fn slices_share_a_scan_without_overlap() {
-    let server = numbers(1000).await;
-    let id = open(&server).await;
-    let mut seen = BTreeSet::new();
-    for slice in 0..3 {
-        for track in [json!(false), json!(true)] {
-            let body = json!({"pit": {"id": id}, "size": 100, "slice": {"id": slice, "max": 3}, "sort": [{"_shard_doc": "asc"}], "track_total_hits": track});
-            let hits = read(&server, body.clone()).await;
-            assert!(hits.len() > 200);
-            if track == true {
-                let total =
-                    server.ok("POST", "/_search", body).await["hits"]["total"]["value"].clone();
-                assert_eq!(total, hits.len());
-                for hit in hits {
-                    assert!(seen.insert(hit["_id"].as_str().unwrap().to_owned()));
-                }
-            }
-        }
-    }
-    assert_eq!(seen.len(), 1000);
-    for slice in [
-        json!({"id": 3, "max": 3}),
-        json!({"id": 0, "max": 1}),
-        json!({"id": -1, "max": 3}),
-        json!({"id": 0}),
-        json!(5),
-    ] {
-        server
-            .refused(
-                400,
-                "POST",
-                "/_search",
-                json!({"pit": {"id": id}, "slice": slice}),
-            )
-            .await;
-    }
-}
-
-#[tokio::test]
 async fn a_point_can_be_queried_and_sorted() {
     let server = numbers(300).await;
     let id = open(&server).await;
@@ -208,7 +169,7 @@ async fn the_number_of_points_is_limited() {
 }
 
 #[tokio::test]
-async fn a_point_outlives_its_index_but_not_its_words() {
+async fn a_point_outlives_its_index() {
     let server = numbers(20).await;
     let id = open(&server).await;
     assert_eq!(
@@ -226,7 +187,8 @@ async fn a_point_outlives_its_index_but_not_its_words() {
     .await;
     assert_eq!(hits.len(), 20);
     let words = json!({"pit": {"id": id}, "query": {"match": {"text": "all"}}});
-    server.refused(404, "POST", "/_search", words).await;
+    let found = server.ok("POST", "/_search", words).await;
+    assert_eq!(found["hits"]["total"]["value"], 20);
 }
 
 #[tokio::test]
