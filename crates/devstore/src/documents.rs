@@ -1,7 +1,8 @@
-//! One document: read, write, update, delete.
+//! Documents: read, written, updated and deleted, one at a time or many at once.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
@@ -20,19 +21,19 @@ const FIELD_LIMIT: usize = 1000;
 
 /// One write as the client asked for it.
 #[derive(Debug)]
-pub(crate) struct Operation {
+struct Operation {
     /// `index`, `create`, `update` or `delete`.
-    pub(crate) action: String,
-    pub(crate) index: String,
-    pub(crate) id: Option<String>,
+    action: String,
+    index: String,
+    id: Option<String>,
     /// Sequence number and primary term that the document must have.
-    pub(crate) expected: (Option<u64>, Option<u64>),
-    pub(crate) pipeline: String,
+    expected: (Option<u64>, Option<u64>),
+    pipeline: String,
 }
 
 impl Operation {
     /// What makes an operation invalid before it is looked at; a bulk request fails as a whole then.
-    pub(crate) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let is_new = matches!(self.action.as_str(), "index" | "create");
         let wrong = match (self.id.as_deref(), self.expected) {
             _ if self.index.is_empty() => "index is missing",
@@ -75,7 +76,7 @@ impl Operation {
 pub(crate) struct Outcome(Arc<Index>, String, (u64, u64), &'static str);
 
 impl Outcome {
-    pub(crate) fn reply(&self, call: &Call) -> Reply {
+    fn reply(&self, call: &Call) -> Reply {
         let Outcome(index, id, (seq_no, version), result) = self;
         let copies = u8::from(*result != "noop");
         let mut body = json!({
@@ -106,7 +107,7 @@ fn parse_source(id: &str, source: &str) -> Result<Map<String, Value>> {
 }
 
 /// Carries out one operation inside a transaction. After an `Err` no document has changed.
-pub(crate) fn apply(batch: &mut Batch, operation: &Operation, body: &str) -> Result<Outcome> {
+fn apply(batch: &mut Batch, operation: &Operation, body: &str) -> Result<Outcome> {
     operation.check()?;
     let index = match operation.action.as_str() {
         "delete" => one(&batch.catalogue, &operation.index)?,
@@ -225,7 +226,7 @@ pub(crate) fn merge(document: &mut Map<String, Value>, partial: Map<String, Valu
 
 /// A document as `_doc` and `_mget` show it.
 fn find(call: &Call, name: &str, id: &str) -> Result<Value> {
-    let index = one(&call.engine.storage.catalogue(), name)?;
+    let index = one(&call.engine.storage.catalogue()?, name)?;
     let Some(document) = call.engine.storage.view(&index.name)?.get(id)? else {
         return Ok(json!({"_index": index.name, "_id": id, "found": false}));
     };
@@ -278,4 +279,103 @@ pub(crate) fn get_many(call: &Call, index: &str) -> Result<Reply> {
         .map(|id| find(call, index, &id))
         .collect::<Result<Value>>()?;
     Ok((200, json!({"docs": found})))
+}
+
+/// Cuts a bulk body into operations and their source lines. The first malformed line fails the whole request.
+fn parse_bulk<'b>(call: &'b Call, index: &str) -> Result<Vec<(Operation, &'b str)>> {
+    if call.body.trim().is_empty() {
+        refuse!(PARSING, "request body is required");
+    }
+    if !call.body.ends_with('\n') {
+        refuse!(
+            ILLEGAL,
+            "The bulk request must be terminated by a newline [\\n]"
+        );
+    }
+    let mut operations = Vec::new();
+    let is_blank = |line: &str| line.trim().is_empty();
+    let mut lines = call.body.split('\n').zip(1..);
+    while let Some((line, number)) = lines.next() {
+        if is_blank(line) {
+            continue;
+        }
+        let Some(operation) = parse_action(call, line, index)? else {
+            refuse!(
+                ILLEGAL,
+                "Malformed action/metadata line [{number}], expected one action"
+            );
+        };
+        operation.check()?;
+        let source = match operation.action.as_str() {
+            "delete" => Some(("", 0)),
+            _ => lines.next().filter(|(source, _)| !is_blank(source)),
+        };
+        let Some((source, _)) = source else {
+            refuse!(
+                ILLEGAL,
+                "Malformed action/metadata line [{number}], expected a source after it"
+            );
+        };
+        operations.push((operation, source));
+    }
+    Ok(operations)
+}
+
+/// `None` if the line is no action.
+fn parse_action(call: &Call, line: &str, index: &str) -> Result<Option<Operation>> {
+    let parsed = serde_json::from_str::<Map<String, Value>>(line).unwrap_or_default();
+    let mut entries = parsed.into_iter();
+    let (Some((action, metadata)), None) = (entries.next(), entries.next()) else {
+        return Ok(None);
+    };
+    if !matches!(action.as_str(), "index" | "create" | "update" | "delete") {
+        return Ok(None);
+    }
+    schema::check("bulk_action", &metadata)?;
+    let given = |key: &str| {
+        metadata
+            .get(key)
+            .filter(|value| !value.is_null())
+            .map(plain_text)
+    };
+    let expected = (
+        metadata["if_seq_no"].as_u64(),
+        metadata["if_primary_term"].as_u64(),
+    );
+    Ok(Some(Operation {
+        action,
+        index: given("_index").unwrap_or_else(|| index.to_owned()),
+        id: given("_id"),
+        expected,
+        pipeline: given("pipeline").unwrap_or_else(|| call.param("pipeline").to_owned()),
+    }))
+}
+
+/// `_bulk`: many writes in one transaction, each with its own result.
+pub(crate) fn bulk(call: &Call, index: &str) -> Result<Reply> {
+    let begin = Instant::now();
+    let operations = parse_bulk(call, index)?;
+    let (mut errors, mut items) = (false, Vec::with_capacity(operations.len()));
+    call.engine.storage.write(|batch| {
+        for (operation, source) in operations {
+            let item = match apply(batch, &operation, source) {
+                Ok(outcome) => {
+                    let (status, mut item) = outcome.reply(call);
+                    item["status"] = json!(status);
+                    item
+                }
+                // A fault of the store itself fails the request: nothing may be half written.
+                Err(problem) if problem.status == 500 => return Err(problem),
+                Err(problem) => {
+                    errors = true;
+                    let (index, id) = (&operation.index, &operation.id);
+                    json!({"_index": index, "_id": id, "status": problem.status, "error": problem.cause})
+                }
+            };
+            items.push(json!({operation.action: item}));
+        }
+        Ok(())
+    })?;
+    let took = begin.elapsed().as_millis() as u64;
+    Ok((200, json!({"took": took, "errors": errors, "items": items})))
 }

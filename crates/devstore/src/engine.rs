@@ -46,7 +46,7 @@ impl Engine {
     /// The full-text index of an index, opened when first asked for. That of a deleted index is not made again.
     pub(crate) fn full_text(&self, index: &Index) -> Result<Arc<FullText>> {
         let mut texts = lock(&self.texts);
-        let catalogue = self.storage.catalogue();
+        let catalogue = self.storage.catalogue()?;
         let known = catalogue.get(&index.name).map(|known| &known.uuid);
         if known != Some(&index.uuid) {
             return Err(Problem::missing_index(&index.name));
@@ -54,7 +54,10 @@ impl Engine {
         if let Some(text) = texts.get(&index.uuid) {
             return Ok(text.clone());
         }
-        let text = Arc::new(FullText::open(&self.folder.join(&index.uuid))?);
+        // Small records that change often: what is searched for them costs no disk.
+        let is_small = index.name.starts_with('.');
+        let folder = (!is_small).then(|| self.folder.join(&index.uuid));
+        let text = Arc::new(FullText::open(folder.as_deref())?);
         texts.insert(index.uuid.clone(), text.clone());
         Ok(text)
     }
@@ -67,7 +70,7 @@ impl Engine {
 
     /// Brings every full-text index up to date, so that searches need not wait.
     pub(crate) fn catch_up(&self) -> Result<()> {
-        for index in self.storage.catalogue().values() {
+        for index in self.storage.catalogue()?.values() {
             if !self.closing.load(Ordering::Relaxed) {
                 self.full_text(index)?.view(self, index)?;
             }

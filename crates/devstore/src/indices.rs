@@ -163,7 +163,7 @@ pub(crate) fn delete(call: &Call, name: &str) -> Result<Reply> {
 /// `GET /{index}` and `GET /{index}/_mapping`.
 pub(crate) fn show(call: &Call, pattern: &str, parts: &[&str]) -> Result<Reply> {
     let mut shown = json!({});
-    for index in resolve(&call.engine.storage.catalogue(), pattern)? {
+    for index in resolve(&call.engine.storage.catalogue()?, pattern)? {
         let mut settings = json!({
             "number_of_shards": "1", "number_of_replicas": "0", "uuid": index.uuid, "provided_name": index.name,
             "creation_date": index.created_at.to_string(), "version": {"created": "9033000"},
@@ -196,10 +196,11 @@ pub(crate) fn put_mapping(call: &Call, name: &str) -> Result<Reply> {
 /// `_stats`: documents and, with `level=shards`, the sequence numbers.
 pub(crate) fn stats(call: &Call, pattern: &str) -> Result<Reply> {
     let (mut shown, storage) = (json!({}), &call.engine.storage);
-    let indices = resolve(&storage.catalogue(), pattern)?;
+    let indices = resolve(&storage.catalogue()?, pattern)?;
     for index in &indices {
         let view = storage.view(&index.name)?;
-        let (count, last) = (view.count, view.next.cast_signed() - 1);
+        let (next, count) = view.counts;
+        let last = next.cast_signed() - 1;
         let (docs, history) = (json!({"count": count, "deleted": 0}), &index.history_uuid);
         let mut stats = json!({
             "uuid": index.uuid, "health": "green", "status": "open", "primaries": {"docs": docs}, "total": {"docs": docs}
@@ -226,6 +227,6 @@ pub(crate) fn shards(count: usize) -> Value {
 
 /// Every search sees every acknowledged write, so there is nothing to do but to say so.
 pub(crate) fn refresh(call: &Call, pattern: &str) -> Result<Reply> {
-    let found = resolve(&call.engine.storage.catalogue(), pattern)?;
+    let found = resolve(&call.engine.storage.catalogue()?, pattern)?;
     Ok((200, json!({"_shards": shards(found.len())})))
 }

@@ -4,7 +4,6 @@
 //! full-text index, and knows the connector protocol. What it does not know it refuses with status 501.
 //! `docs/store.md` says what it is and what it is not. For production use Elasticsearch or OpenSearch.
 
-mod bulk;
 mod connectors;
 mod dates;
 mod documents;

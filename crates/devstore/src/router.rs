@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bulk::bulk;
-use crate::documents::{self, write};
+use crate::documents::{self, bulk, write};
 use crate::errors::{Result, unsupported};
 use crate::http::{Call, Reply};
 use crate::search::{self, points};

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, ReadOnlyTable, ReadTransaction, WriteTransaction};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
@@ -59,8 +59,16 @@ impl Index {
 
 pub(crate) type Catalogue = BTreeMap<String, Arc<Index>>;
 
+fn read_catalogue(table: &impl ReadableTable<&'static str, &'static str>) -> Result<Catalogue> {
+    let indices = table.iter()?.map(|entry| {
+        let (name, index) = entry?;
+        let index = serde_json::from_str(index.value())?;
+        Ok((name.value().to_owned(), Arc::new(index)))
+    });
+    indices.collect()
+}
+
 /// A stored document.
-#[derive(Debug, Clone)]
 pub(crate) struct Document {
     pub(crate) seq_no: u64,
     pub(crate) version: u64,
@@ -69,17 +77,18 @@ pub(crate) struct Document {
 }
 
 impl Document {
-    pub(crate) fn parsed(&self) -> Result<Value> {
-        Ok(serde_json::from_str(&self.source)?)
-    }
-
     fn of(seq_no: u64, (version, id, source): Row) -> Document {
+        let (id, source) = (id.to_owned(), source.to_owned());
         Document {
             seq_no,
             version,
-            id: id.to_owned(),
-            source: source.to_owned(),
+            id,
+            source,
         }
+    }
+
+    pub(crate) fn parsed(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.source)?)
     }
 }
 
@@ -88,18 +97,15 @@ pub(crate) struct View {
     pub(crate) index: Arc<Index>,
     transaction: ReadTransaction,
     documents: ReadOnlyTable<InIndex<u64>, Row<'static>>,
-    /// The sequence number that the next write will get.
-    pub(crate) next: u64,
-    pub(crate) count: u64,
+    /// The sequence number that the next write will get, and the number of documents.
+    pub(crate) counts: (u64, u64),
 }
 
 impl View {
     pub(crate) fn get(&self, id: &str) -> Result<Option<Document>> {
         let ids = self.transaction.open_table(IDS)?;
-        match ids.get((self.index.uuid.as_str(), id))? {
-            Some(seq_no) => self.at(seq_no.value()),
-            None => Ok(None),
-        }
+        let seq_no = ids.get((self.index.uuid.as_str(), id))?;
+        seq_no.map_or(Ok(None), |seq_no| self.at(seq_no.value()))
     }
 
     /// The document whose last write has this number.
@@ -131,12 +137,8 @@ impl View {
     }
 }
 
-/// The file and the catalogue of its indices.
-pub(crate) struct Storage {
-    database: Database,
-    catalogue: RwLock<Arc<Catalogue>>,
-    writer: Mutex<()>,
-}
+/// The file.
+pub(crate) struct Storage(Database);
 
 impl Storage {
     /// Opens or makes the file. A file that another process has open is an error.
@@ -144,83 +146,61 @@ impl Storage {
         let mut builder = Database::builder();
         let database = builder.set_cache_size(CACHE_BYTES).create(file)?;
         let transaction = database.begin_write()?;
-        let mut catalogue = Catalogue::new();
-        for entry in transaction.open_table(CATALOGUE)?.iter()? {
-            let index: Index = serde_json::from_str(entry?.1.value())
-                .map_err(|error| redb::Error::Corrupted(format!("record of an index: {error}")))?;
-            catalogue.insert(index.name.clone(), Arc::new(index));
-        }
+        transaction.open_table(CATALOGUE)?;
         transaction.open_table(COUNTS)?;
         transaction.open_table(DOCUMENTS)?;
         transaction.open_table(IDS)?;
         transaction.open_table(GONE)?;
         transaction.open_table(KEYS)?;
         transaction.commit()?;
-        let (catalogue, writer) = (RwLock::new(Arc::new(catalogue)), Mutex::new(()));
-        Ok(Storage {
-            database,
-            catalogue,
-            writer,
-        })
+        Ok(Storage(database))
     }
 
-    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
-        let catalogue = self.catalogue.read();
-        catalogue.unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn catalogue(&self) -> Result<Catalogue> {
+        read_catalogue(&self.0.begin_read()?.open_table(CATALOGUE)?)
     }
 
-    fn set_catalogue(&self, changed: Arc<Catalogue>) {
-        let catalogue = self.catalogue.write();
-        *catalogue.unwrap_or_else(PoisonError::into_inner) = changed;
-    }
-
-    /// The index of that name as it is now; its mapping knows every field of its documents.
+    /// The index of that name as it is now.
     pub(crate) fn view(&self, name: &str) -> Result<View> {
-        let transaction = self.database.begin_read()?;
-        // Looked up after the transaction began: a catalogue is there before its documents are.
-        let index = self.catalogue().get(name).cloned();
+        let transaction = self.0.begin_read()?;
+        let index = transaction.open_table(CATALOGUE)?.get(name)?;
         let index = index.ok_or_else(|| Problem::missing_index(name))?;
-        let documents = transaction.open_table(DOCUMENTS)?;
+        let index: Arc<Index> = Arc::new(serde_json::from_str(index.value())?);
         let counts = transaction.open_table(COUNTS)?.get(index.uuid.as_str())?;
-        let (next, count) = counts.map(|counts| counts.value()).unwrap_or_default();
         Ok(View {
+            counts: counts.map(|counts| counts.value()).unwrap_or_default(),
+            documents: transaction.open_table(DOCUMENTS)?,
             index,
             transaction,
-            documents,
-            next,
-            count,
         })
     }
 
     /// Runs `change` as one transaction: all of it is durable when this returns `Ok`, none of it after an
     /// `Err`. Writers take turns.
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Batch) -> Result<T>) -> Result<T> {
-        let _turn = lock(&self.writer);
-        let before = self.catalogue();
+        let transaction = self.0.begin_write()?;
+        let catalogue = read_catalogue(&transaction.open_table(CATALOGUE)?)?;
+        let changed = BTreeSet::new();
         let mut batch = Batch {
-            transaction: self.database.begin_write()?,
-            catalogue: before.clone(),
-            changed: BTreeSet::new(),
+            transaction,
+            catalogue,
+            changed,
         };
         let result = change(&mut batch)?;
-        for name in &batch.changed {
+        for name in batch.changed.iter().map(String::as_str) {
             let mut table = batch.transaction.open_table(CATALOGUE)?;
             match batch.catalogue.get(name) {
-                Some(index) => table.insert(&**name, &*serde_json::to_string(&**index)?)?,
-                None => table.remove(&**name)?,
+                Some(index) => table.insert(name, &*serde_json::to_string(&**index)?)?,
+                None => table.remove(name)?,
             };
         }
-        self.set_catalogue(batch.catalogue);
-        batch
-            .transaction
-            .commit()
-            .inspect_err(|_| self.set_catalogue(before))?;
+        batch.transaction.commit()?;
         Ok(result)
     }
 
     /// The secret of an API key.
     pub(crate) fn key(&self, id: &str) -> Result<Option<String>> {
-        let key = self.database.begin_read()?.open_table(KEYS)?.get(id)?;
+        let key = self.0.begin_read()?.open_table(KEYS)?.get(id)?;
         Ok(key.map(|key| key.value().to_owned()))
     }
 }
@@ -228,32 +208,30 @@ impl Storage {
 /// One write transaction in the making.
 pub(crate) struct Batch {
     transaction: WriteTransaction,
-    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) catalogue: Catalogue,
     changed: BTreeSet<String>,
 }
 
 impl Batch {
     /// Adds an index or replaces what is known of it.
     pub(crate) fn set_index(&mut self, index: Index) -> Arc<Index> {
-        let index = Arc::new(index);
-        self.changed.insert(index.name.clone());
-        Arc::make_mut(&mut self.catalogue).insert(index.name.clone(), index.clone());
+        let (name, index) = (index.name.clone(), Arc::new(index));
+        self.changed.insert(name.clone());
+        self.catalogue.insert(name, index.clone());
         index
     }
 
     pub(crate) fn drop_index(&mut self, index: &Index) -> Result<()> {
-        let uuid = index.uuid.as_str();
+        let (transaction, uuid) = (&self.transaction, index.uuid.as_str());
         let ids = (uuid, "")..(&*format!("{uuid}\0"), "");
-        let transaction = &self.transaction;
         let mut documents = transaction.open_table(DOCUMENTS)?;
         documents.retain_in(index.numbers(0), |_, _| false)?;
-        drop(documents);
         transaction.open_table(IDS)?.retain_in(ids, |_, _| false)?;
-        self.forget_gone(index, u64::MAX)?;
-        self.transaction.open_table(COUNTS)?.remove(uuid)?;
+        transaction.open_table(COUNTS)?.remove(uuid)?;
         self.changed.insert(index.name.clone());
-        Arc::make_mut(&mut self.catalogue).remove(&index.name);
-        Ok(())
+        self.catalogue.remove(&index.name);
+        drop(documents);
+        self.forget_gone(index, u64::MAX)
     }
 
     /// Forgets the deletions before `until`: the full-text index knows them.
@@ -291,18 +269,14 @@ impl Batch {
         former: Option<&Document>,
     ) -> Result<(u64, u64)> {
         let number = self.take_number(index, i64::from(former.is_none()))?;
-        let (uuid, version) = (
-            index.uuid.as_str(),
-            former.map_or(1, |former| former.version + 1),
-        );
+        let (version, uuid) = (former.map_or(1, |former| former.version + 1), &*index.uuid);
         let mut documents = self.transaction.open_table(DOCUMENTS)?;
         if let Some(former) = former {
             documents.remove((uuid, former.seq_no))?;
         }
         documents.insert((uuid, number), (version, id, source))?;
-        self.transaction
-            .open_table(IDS)?
-            .insert((uuid, id), number)?;
+        let mut ids = self.transaction.open_table(IDS)?;
+        ids.insert((uuid, id), number)?;
         Ok((number, version))
     }
 
@@ -310,9 +284,8 @@ impl Batch {
     pub(crate) fn remove(&mut self, index: &Index, former: &Document) -> Result<(u64, u64)> {
         let (number, uuid) = (self.take_number(index, -1)?, index.uuid.as_str());
         let (transaction, id) = (&self.transaction, former.id.as_str());
-        transaction
-            .open_table(DOCUMENTS)?
-            .remove((uuid, former.seq_no))?;
+        let mut documents = transaction.open_table(DOCUMENTS)?;
+        documents.remove((uuid, former.seq_no))?;
         transaction.open_table(IDS)?.remove((uuid, id))?;
         transaction.open_table(GONE)?.insert((uuid, number), id)?;
         Ok((number, former.version + 1))

@@ -4,7 +4,6 @@ mod highlight;
 pub(crate) mod points;
 mod query;
 mod sort;
-mod strings;
 mod text;
 pub(crate) mod words;
 
@@ -18,7 +17,7 @@ use crate::http::{Call, Reply};
 use crate::indices::shards;
 use crate::schema;
 use crate::search::points::Part;
-use crate::search::sort::Order;
+use crate::search::sort::{Key, Order};
 use crate::select::Selection;
 
 /// Furthest result that `from` and `size` may reach, as in Elasticsearch.
@@ -83,7 +82,7 @@ pub(crate) fn search(call: &Call, name: Option<&str>) -> Result<Reply> {
         };
         let numbers = part.view.numbers(last.map_or(0, |last| last + 1), most)?;
         let all = numbers.into_iter().map(|number| (number, 1.0));
-        ((all.collect(), part.view.count), Vec::new())
+        ((all.collect(), part.view.counts.1), Vec::new())
     } else {
         let (query, marks) = query::read(query, index)?;
         (part.matches(&*query)?, marks)
@@ -91,7 +90,9 @@ pub(crate) fn search(call: &Call, name: Option<&str>) -> Result<Reply> {
     if let Some(least) = body["min_score"].as_f64() {
         matches.retain(|(_, score)| f64::from(*score) >= least);
     }
-    let mut ranked = Vec::new();
+    type Ranked = (Vec<Key>, Vec<Value>, f32, u64);
+    let compare = |left: &Ranked, right: &Ranked| order.compare(&left.0, &right.0);
+    let mut ranked: Vec<Ranked> = Vec::new();
     for (seq_no, score) in matches {
         let mut source = Value::Null;
         if order.by_field() {
@@ -107,8 +108,12 @@ pub(crate) fn search(call: &Call, name: Option<&str>) -> Result<Reply> {
         {
             ranked.push((keys, shown, score, seq_no));
         }
+        if ranked.len() as u64 > 2 * wanted + 1000 {
+            ranked.sort_by(compare);
+            ranked.truncate(wanted as usize);
+        }
     }
-    ranked.sort_by(|left, right| order.compare(&left.0, &right.0));
+    ranked.sort_by(compare);
     let selection = Selection::of_source(call.param("_source"), &body["_source"])?;
     let (mut hits, mut best) = (Vec::new(), None);
     let page = ranked.into_iter().take(wanted as usize).skip(from as usize);
@@ -173,7 +178,7 @@ fn found_by_query(call: &Call, name: &str) -> Result<(Part, Vec<u64>)> {
 
 pub(crate) fn count(call: &Call, name: &str) -> Result<Reply> {
     let count = match call.body.is_empty() {
-        true => Part::open(call, name, false)?.view.count,
+        true => Part::open(call, name, false)?.view.counts.1,
         false => found_by_query(call, name)?.1.len() as u64,
     };
     Ok((200, json!({"count": count, "_shards": shards(1)})))

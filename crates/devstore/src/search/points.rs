@@ -29,7 +29,7 @@ pub(crate) struct Part {
 impl Part {
     /// A view of everything that is written. One that is not `searchable` does not wait for the full-text index.
     pub(crate) fn open(call: &Call, name: &str, searchable: bool) -> Result<Part> {
-        let (engine, index) = (call.engine, one(&call.engine.storage.catalogue(), name)?);
+        let (engine, index) = (call.engine, one(&call.engine.storage.catalogue()?, name)?);
         let (view, searcher) = if searchable {
             let (view, searcher) = engine.full_text(&index)?.view(engine, &index)?;
             (view, Some(searcher))

@@ -1,6 +1,7 @@
 //! The query language: from JSON to a query of the full-text library.
 
 use std::ops::Bound;
+use std::slice;
 
 use serde_json::{Value, json};
 use tantivy::query::{AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery};
@@ -21,7 +22,7 @@ const TERMS_LIMIT: usize = 65_536;
 const LAST: char = '\u{10ffff}';
 
 pub(crate) type Found = Box<dyn Query>;
-pub(crate) type Clauses = Vec<(Occur, Found)>;
+type Clauses = Vec<(Occur, Found)>;
 
 /// What a highlight marks: words of a field that fit a pattern.
 pub(crate) struct Mark {
@@ -30,9 +31,9 @@ pub(crate) struct Mark {
 }
 
 /// Reads the queries on one index.
-pub(crate) struct Reading<'i> {
+struct Reading<'i> {
     index: &'i Index,
-    pub(crate) marks: Vec<Mark>,
+    marks: Vec<Mark>,
 }
 
 /// Reads a whole query; besides, what a highlight marks.
@@ -43,7 +44,7 @@ pub(crate) fn read(query: &Value, index: &Index) -> Result<(Found, Vec<Mark>)> {
     Ok((found, reading.marks))
 }
 
-pub(crate) fn nothing() -> Found {
+fn nothing() -> Found {
     Box::new(EmptyQuery)
 }
 
@@ -53,7 +54,7 @@ fn constant(query: impl Query, score: f32) -> Found {
 }
 
 /// At least `required` of the clauses that are free must match.
-pub(crate) fn boolean(mut clauses: Clauses, required: usize) -> Found {
+fn boolean(mut clauses: Clauses, required: usize) -> Found {
     let count = |wanted| clauses.iter().filter(|clause| clause.0 == wanted).count();
     if required > count(Occur::Should) {
         return nothing();
@@ -123,7 +124,7 @@ impl Reading<'_> {
             "match" => self.words(field, &options["query"], &options)?,
             "match_phrase" => self.phrase(field, &plain_text(&options["query"]))?,
             "multi_match" => self.multi_match(&options)?,
-            "term" => self.exact(field, &[options["value"].clone()])?,
+            "term" => self.exact(field, slice::from_ref(&options["value"]))?,
             "terms" => self.terms(&options)?,
             "range" => self.range(field, &options)?,
             "prefix" => self.prefix(field, &plain_text(&options["value"])),
@@ -209,7 +210,7 @@ impl Reading<'_> {
             _ => minimum(options, words.len(), 1)?.max(1),
         };
         let Some(path) = self.text_path(name) else {
-            return self.exact(name, &[value.clone()]);
+            return self.exact(name, slice::from_ref(value));
         };
         let mut clauses = Clauses::new();
         for word in words {
@@ -219,7 +220,7 @@ impl Reading<'_> {
     }
 
     /// A phrase on one field; on a field that is not a text the whole value.
-    pub(crate) fn phrase(&mut self, name: &str, text: &str) -> Result<Found> {
+    fn phrase(&mut self, name: &str, text: &str) -> Result<Found> {
         let Some(path) = self.text_path(name) else {
             return self.exact(name, &[json!(text)]);
         };
@@ -236,7 +237,7 @@ impl Reading<'_> {
     }
 
     /// Words or whole values that begin with a text.
-    pub(crate) fn prefix(&mut self, name: &str, text: &str) -> Found {
+    fn prefix(&mut self, name: &str, text: &str) -> Found {
         let field = self.index.mapping.field(name);
         let is_text = |field: &Field| matches!(field.kind, Kind::Text | Kind::Keyword);
         let Some(field) = field.filter(is_text) else {
@@ -248,7 +249,7 @@ impl Reading<'_> {
     }
 
     /// Field names with their boosts. A pattern stands for the text and keyword fields that it fits.
-    pub(crate) fn fields(&self, value: &Value) -> Vec<(String, f32)> {
+    fn fields(&self, value: &Value) -> Vec<(String, f32)> {
         let (mut found, all) = (Vec::new(), json!("*"));
         for name in many(if value.is_null() { &all } else { value }).map(plain_text) {
             let (pattern, boost) = name.split_once('^').unwrap_or((&name, "1"));
@@ -349,4 +350,89 @@ fn between(field: &Field, low: Bound<String>, high: Bound<String>) -> Found {
     };
     let edge = |bound: Bound<String>| bound.map(|text| term(terms, &field.path, &text));
     constant(RangeQuery::new(edge(low), edge(high)), 1.0)
+}
+
+/// The next word with its sign, or phrase without its quotation marks, and what comes after it.
+fn next_word(text: &str) -> Option<(char, &str, bool, &str)> {
+    let is_gap = |letter: char| letter.is_whitespace() || matches!(letter, '(' | ')');
+    let text = text.trim_start_matches(is_gap);
+    let sign = text.chars().next()?;
+    if sign == '|' {
+        return Some((sign, "", false, &text[1..]));
+    }
+    let unsigned = text.trim_start_matches(['+', '-']);
+    if let Some(quoted) = unsigned.strip_prefix('"') {
+        let (phrase, after) = quoted.split_once('"').unwrap_or((quoted, ""));
+        return Some((sign, phrase, true, after));
+    }
+    let end = unsigned.find(|letter| is_gap(letter) || matches!(letter, '|' | '"'));
+    let (word, after) = unsigned.split_at(end.unwrap_or(unsigned.len()));
+    Some((sign, word, false, after))
+}
+
+impl Reading<'_> {
+    /// The little language of `simple_query_string`: words, "phrases", prefix*, + and - before them, | between them.
+    /// No text is an error; parentheses are gaps.
+    fn simple_query_string(&mut self, options: &Value) -> Found {
+        let (text, fields) = (
+            plain_text(&options["query"]),
+            self.fields(&options["fields"]),
+        );
+        let wants_all = plain_text(&options["default_operator"]).eq_ignore_ascii_case("and");
+        let default = if wants_all {
+            Occur::Must
+        } else {
+            Occur::Should
+        };
+        let (mut clauses, mut rest, mut joined) = (Clauses::new(), text.as_str(), default);
+        while let Some((sign, word, is_phrase, after)) = next_word(rest) {
+            rest = after;
+            if sign == '|' {
+                // The clauses on both sides are free.
+                if let Some((occur @ Occur::Must, _)) = clauses.last_mut() {
+                    *occur = Occur::Should;
+                }
+                joined = Occur::Should;
+                continue;
+            }
+            let occur = match sign {
+                '+' => Occur::Must,
+                '-' => Occur::MustNot,
+                _ => joined,
+            };
+            let marked = self.marks.len();
+            let clause = self.clause(&fields, word, is_phrase);
+            if occur == Occur::MustNot {
+                self.marks.truncate(marked);
+            }
+            clauses.extend(clause.map(|clause| (occur, clause)));
+            joined = default;
+        }
+        let has = |wanted: Occur| clauses.iter().any(|(occur, _)| *occur == wanted);
+        let required = usize::from(!has(Occur::Must) && has(Occur::Should));
+        match clauses.is_empty() {
+            true => nothing(),
+            false => boolean(clauses, required),
+        }
+    }
+
+    /// One word or phrase in any of the fields; `None` if nothing of it is a word.
+    fn clause(&mut self, fields: &[(String, f32)], text: &str, is_phrase: bool) -> Option<Found> {
+        let words = distinct(text);
+        if text == "*" && !is_phrase {
+            return Some(Box::new(AllQuery));
+        }
+        let mut found: Vec<Found> = Vec::new();
+        for (name, boost) in fields.iter().filter(|_| !words.is_empty()) {
+            let query = match text.strip_suffix('*') {
+                Some(start) if !is_phrase && words.len() < 2 => {
+                    self.prefix(name, &start.to_lowercase())
+                }
+                _ => self.phrase(name, text).unwrap_or_else(|_| nothing()),
+            };
+            found.push(Box::new(BoostQuery::new(query, *boost)));
+        }
+        let is_empty = found.is_empty();
+        (!is_empty).then(|| Box::new(DisjunctionMaxQuery::new(found)) as Found)
+    }
 }

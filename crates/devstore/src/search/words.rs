@@ -61,17 +61,17 @@ pub(crate) fn presence(path: &str) -> Term {
 }
 
 impl FullText {
-    /// Opens the index in `folder`. One that cannot be read is made anew.
-    pub(crate) fn open(folder: &Path) -> Result<FullText> {
+    /// Opens the index in `folder`, or makes one in memory. One that cannot be read is made anew.
+    pub(crate) fn open(folder: Option<&Path>) -> Result<FullText> {
         Self::try_open(folder).or_else(|problem| {
-            tracing::warn!(folder = %folder.display(), reason = problem.reason, "the full-text index is made anew");
+            let (reason, folder) = (problem.reason, folder.unwrap_or(Path::new("")));
+            tracing::warn!(folder = %folder.display(), reason, "a full-text index is made anew");
             std::fs::remove_dir_all(folder)?;
-            Self::try_open(folder)
+            Self::try_open(Some(folder))
         })
     }
 
-    fn try_open(folder: &Path) -> Result<FullText> {
-        std::fs::create_dir_all(folder)?;
+    fn try_open(folder: Option<&Path>) -> Result<FullText> {
         let indexed_by = |tokenizer: &str, option| {
             let indexing = TextFieldIndexing::default().set_tokenizer(tokenizer);
             TextOptions::default().set_indexing_options(indexing.set_index_option(option))
@@ -82,8 +82,12 @@ impl FullText {
         let words = indexed_by(TOKENIZER, IndexRecordOption::WithFreqsAndPositions);
         schema.add_text_field("words", words);
         schema.add_text_field("exact", indexed_by("raw", IndexRecordOption::Basic));
-        let directory = MmapDirectory::open(folder)?;
-        let index = tantivy::Index::open_or_create(directory, schema.build())?;
+        let index = if let Some(folder) = folder {
+            std::fs::create_dir_all(folder)?;
+            tantivy::Index::open_or_create(MmapDirectory::open(folder)?, schema.build())?
+        } else {
+            tantivy::Index::create_in_ram(schema.build())
+        };
         index.tokenizers().register(TOKENIZER, PathTokenizer);
         let payload = index.load_metas()?.payload;
         let followed = payload.and_then(|payload| payload.parse().ok());
@@ -102,8 +106,12 @@ impl FullText {
         if view.index.uuid != index.uuid {
             return Err(Problem::missing_index(&index.name));
         }
-        if state.followed < view.next {
-            follow(engine, &view, &mut state)?;
+        if state.followed < view.counts.0 {
+            let followed = follow(engine, &view, &mut state);
+            if followed.is_err() {
+                state.writer.rollback()?;
+            }
+            followed?;
         }
         Ok((view, state.reader.searcher()))
     }
@@ -125,25 +133,24 @@ fn follow(engine: &Engine, view: &View, state: &mut State) -> Result<()> {
         let shown = full_text_of(&view.index.mapping, &document)?;
         state.writer.add_document(shown)?;
         if count % COMMIT_EVERY == 0 {
-            commit(&mut state.writer, document.seq_no + 1)?;
+            commit(state, document.seq_no + 1)?;
         }
     }
-    commit(&mut state.writer, view.next)?;
+    commit(state, view.counts.0)?;
     state.reader.reload()?;
-    state.followed = view.next;
     if gone.is_empty() {
         return Ok(());
     }
-    engine
-        .storage
-        .write(|batch| batch.forget_gone(&view.index, view.next))
+    let storage = &engine.storage;
+    storage.write(|batch| batch.forget_gone(&view.index, view.counts.0))
 }
 
 /// Commits what was written, with the sequence number up to which it follows the documents.
-fn commit(writer: &mut IndexWriter, followed: u64) -> Result<()> {
-    let mut commit = writer.prepare_commit()?;
+fn commit(state: &mut State, followed: u64) -> Result<()> {
+    let mut commit = state.writer.prepare_commit()?;
     commit.set_payload(&followed.to_string());
     commit.commit()?;
+    state.followed = followed;
     Ok(())
 }
 
@@ -160,17 +167,12 @@ fn full_text_of(mapping: &Mapping, document: &Document) -> Result<TantivyDocumen
         if has_words {
             shown.add_text(WORDS, format!("{path}{SEPARATOR}{}", plain_text(value)));
         }
-        exact.extend(
-            field
-                .exact_key(value)
-                .map(|key| format!("{path}{SEPARATOR}{key}")),
-        );
+        let key = field.exact_key(value);
+        exact.extend(key.map(|key| format!("{path}{SEPARATOR}{key}")));
         let parents = path.match_indices('.').map(|(at, _)| &path[..at]);
-        exact.extend(
-            parents
-                .chain([path])
-                .map(|path| format!("{PRESENCE}{path}")),
-        );
+        for path in parents.chain([path]) {
+            exact.insert(format!("{PRESENCE}{path}"));
+        }
     });
     exact.iter().for_each(|text| shown.add_text(EXACT, text));
     Ok(shown)
@@ -182,14 +184,11 @@ pub(crate) fn matches(searcher: &Searcher, query: &dyn Query) -> Result<Vec<(u64
     let segments = searcher.segment_readers().iter();
     let columns = segments.map(|segment| segment.fast_fields().u64("seq_no"));
     let columns = columns.collect::<tantivy::Result<Vec<_>>>()?;
-    let found = searcher
-        .search(query, &all)?
-        .into_iter()
-        .filter_map(|(score, at)| {
-            let seq_no = columns.get(at.segment_ord as usize)?.first(at.doc_id)?;
-            Some((seq_no, score))
-        });
-    let mut found: Vec<_> = found.collect();
+    let mut found = Vec::new();
+    for (score, at) in searcher.search(query, &all)? {
+        let seq_no = columns[at.segment_ord as usize].first(at.doc_id);
+        found.extend(seq_no.map(|seq_no| (seq_no, score)));
+    }
     found.sort_unstable_by_key(|(seq_no, _)| *seq_no);
     Ok(found)
 }

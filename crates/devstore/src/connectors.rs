@@ -3,12 +3,10 @@
 //!
 //! Every change is one transaction: read, check, write. A change that changes nothing is answered `noop`.
 
-mod jobs;
-
 use serde_json::{Map, Value, json};
 
 use crate::dates;
-use crate::documents::store;
+use crate::documents::{merge, store};
 use crate::engine::random_name;
 use crate::errors::{Problem, REQUEST, Result, STATE, refuse, unsupported};
 use crate::http::{Call, Reply};
@@ -18,17 +16,16 @@ use crate::storage::{Batch, Document};
 
 const CONNECTORS: &str = ".elastic-connectors-v1";
 const JOBS: &str = ".elastic-connectors-sync-jobs-v1";
+const ACCESS_CONTROL_PREFIX: &str = ".search-acl-filter-";
 /// The beginning of the index names of connectors that Elastic runs.
 const NATIVE_PREFIX: &str = "content-";
 
 pub(crate) fn route(call: &Call, path: &[&str]) -> Result<Reply> {
     match (call.method, path) {
-        (_, ["_secret", ..] | ["_sync_job"]) if call.method != "POST" => {
-            unsupported!("[{} /_connector/{}]", call.method, path.join("/"))
-        }
-        ("POST", ["_sync_job"]) => jobs::create(call),
+        ("POST", ["_sync_job"]) => create_job(call),
+        (_, ["_secret" | "_sync_job"]) => unsupported!("[{} _connector/{}]", call.method, path[0]),
         ("GET", ["_sync_job", id]) => show(call, JOBS, id, Problem::not_found(id)),
-        ("PUT", ["_sync_job", id, change]) => jobs::change(call, id, change),
+        ("PUT", ["_sync_job", id, change]) => change_job(call, id, change),
         ("GET", []) => list(call),
         ("POST" | "PUT", []) => put(call, random_name()?),
         ("PUT", [id]) => put(call, (*id).to_owned()),
@@ -140,7 +137,7 @@ fn default_filtering() -> Value {
 /// Makes a connector, or makes it anew.
 fn put(call: &Call, id: String) -> Result<Reply> {
     let body = call.object("connector.put")?;
-    let mut record: Value = serde_json::from_str(include_str!("../templates/connector.json"))?;
+    let mut record: Value = serde_json::from_str(include_str!("templates/connector.json"))?;
     record["filtering"] = default_filtering();
     for (key, value) in entries(&body).filter(|(_, value)| !value.is_null()) {
         record[key] = value.clone();
@@ -238,4 +235,88 @@ fn configure(record: &mut Map<String, Value>, body: &Value) -> Result<()> {
     }
     record.insert("status".to_owned(), json!("configured"));
     Ok(())
+}
+
+/// Makes a sync job of a connector.
+fn create_job(call: &Call) -> Result<Reply> {
+    let body = call.object("job.post")?;
+    let connector_id = body["id"].as_str().unwrap_or_default();
+    let (id, now) = (random_name()?, dates::now());
+    call.engine.storage.write(|batch| {
+        let (_, connector) = find(batch, CONNECTORS, connector_id)?;
+        let connector = Value::Object(connector);
+        let (index, service_type) = (connector["index_name"].as_str(), &connector["service_type"]);
+        let (Some(index), true) = (index, service_type.is_string()) else {
+            refuse!(STATE, "Connector [{connector_id}] has no index attached or no service type.")
+        };
+        let job_type = body["job_type"].as_str().unwrap_or("full");
+        let prefix = if job_type == "access_control" { ACCESS_CONTROL_PREFIX } else { "" };
+        let (index, filtering) = (format!("{prefix}{index}"), &connector["filtering"][0]["active"]);
+        // What the connector is now; later changes of it do not reach this job.
+        let mut snapshot = json!({"id": connector_id, "filtering": filtering, "index_name": index});
+        for key in ["language", "pipeline", "service_type", "configuration"] {
+            if let Some(value) = connector.get(key) {
+                snapshot[key] = value.clone();
+            }
+        }
+        let job = json!({
+            "connector": snapshot, "created_at": now, "deleted_document_count": 0, "indexed_document_count": 0,
+            "indexed_document_volume": 0, "job_type": job_type, "last_seen": now, "metadata": {}, "status": "pending",
+            "total_document_count": 0, "trigger_method": body["trigger_method"].as_str().unwrap_or("on_demand"),
+        });
+        write(batch, JOBS, &id, &job)
+    })?;
+    Ok((201, json!({"id": id})))
+}
+
+/// The updates `PUT /_connector/_sync_job/{id}/{change}`.
+fn change_job(call: &Call, id: &str, change: &str) -> Result<Reply> {
+    let mut body = match change {
+        "_check_in" | "_cancel" => json!({}),
+        "_claim" | "_stats" => call.object(&format!("job.{change}"))?,
+        _ => unsupported!("[PUT /_connector/_sync_job/{id}/{change}]"),
+    };
+    let now = json!(dates::now());
+    edit(call, JOBS, id, |job| {
+        let status = job
+            .get("status")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        match (change, status) {
+            ("_claim", _) => {
+                body["connector"] = json!({"sync_cursor": body["sync_cursor"].take()});
+                body["status"] = json!("in_progress");
+                body["last_seen"] = now.clone();
+                body["started_at"] = now;
+            }
+            ("_cancel", "pending" | "suspended") => {
+                body = json!({
+                    "status": "canceled", "cancelation_requested_at": now, "canceled_at": now, "completed_at": now
+                })
+            }
+            ("_cancel", "in_progress") => {
+                body = json!({"status": "canceling", "cancelation_requested_at": now});
+            }
+            ("_cancel", _) => {
+                refuse!(
+                    STATE,
+                    "Invalid transition attempt from [{status}] to [canceling]."
+                )
+            }
+            _ if body["last_seen"].is_null() => body["last_seen"] = now,
+            _ => {}
+        }
+        without_nulls(&mut body);
+        if let Value::Object(body) = body {
+            merge(job, body);
+        }
+        Ok(())
+    })
+}
+
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(object) = value {
+        object.values_mut().for_each(without_nulls);
+        object.retain(|_, value| !value.is_null());
+    }
 }
