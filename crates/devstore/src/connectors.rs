@@ -36,12 +36,10 @@ pub(crate) fn route(call: &Call, path: &[&str]) -> Result<Reply> {
 }
 
 fn missing(index: &str, id: &str) -> Problem {
-    let what = if index == JOBS {
-        "connector sync job"
-    } else {
-        "connector"
-    };
-    Problem::not_found(format!("{what} [{id}] not found"))
+    match index {
+        JOBS => Problem::not_found(format!("connector sync job [{id}] not found")),
+        _ => Problem::not_found(format!("connector [{id}] not found")),
+    }
 }
 
 /// A record inside a transaction. One that is marked as deleted is not there.
@@ -151,28 +149,24 @@ fn put(call: &Call, id: String) -> Result<Reply> {
         if is_native && !name.starts_with(NATIVE_PREFIX) {
             refuse!(
                 STATE,
-                "The index of a native connector must begin with [{NATIVE_PREFIX}]."
+                "A native connector needs an index that begins with {NATIVE_PREFIX}."
             );
         }
     }
     let created = call.engine.storage.write(|batch| {
-        let name = &record["index_name"];
-        let is_same = |other: &Value| other["index_name"] == *name && other["id"] != id;
-        if name.is_string() && all(call, CONNECTORS)?.iter().any(is_same) {
-            refuse!(
-                STATE,
-                "Index name [{}] is used by another connector.",
-                name.as_str().unwrap_or_default()
-            );
+        let is_same =
+            |other: &Value| other["index_name"] == record["index_name"] && other["id"] != id;
+        if let Some(name) = record["index_name"].as_str()
+            && all(call, CONNECTORS)?.iter().any(is_same)
+        {
+            refuse!(STATE, "Index name [{name}] is used by another connector.");
         }
         write(batch, CONNECTORS, &id, &record)
     })?;
-    let (status, result) = if created {
-        (201, "created")
-    } else {
-        (200, "updated")
-    };
-    Ok((status, json!({"result": result, "id": id})))
+    Ok(match created {
+        true => (201, json!({"result": "created", "id": id})),
+        false => (200, json!({"result": "updated", "id": id})),
+    })
 }
 
 /// The updates `PUT /_connector/{id}/{change}`. The others are changes of the document.

@@ -81,13 +81,9 @@ pub(crate) fn integer_key(number: i64) -> String {
 
 /// Broken numbers as texts in the order of the numbers.
 pub(crate) fn float_key(number: f64) -> String {
-    let bits = (number + 0.0).to_bits();
-    let ordered = if bits >> 63 == 0 {
-        bits | (1 << 63)
-    } else {
-        !bits
-    };
-    format!("{ordered:016x}")
+    let bits = (number + 0.0).to_bits().cast_signed();
+    // Of negative numbers the larger bits are the smaller number.
+    integer_key(bits ^ ((bits >> 63) & i64::MAX))
 }
 
 /// The number in a value.
@@ -128,32 +124,26 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// The field of a name in a query. `.keyword` and `.enum` work for every text field.
     pub(crate) fn field(&self, name: &str) -> Option<Field> {
-        let field = |kind, path: &str, limit: Option<u64>| Field {
-            kind,
+        let (parent, last) = name.rsplit_once('.').unwrap_or_default();
+        let whole = json!({"type": "keyword", "ignore_above": IGNORE_ABOVE});
+        let (path, definition) = match (self.fields.get(name), self.fields.get(parent)) {
+            (Some(definition), _) => (name, definition),
+            (None, Some(above)) if above["fields"][last].is_object() => {
+                (parent, &above["fields"][last])
+            }
+            (None, Some(above))
+                if kind_of(above) == Kind::Text && matches!(last, "keyword" | "enum") =>
+            {
+                (parent, &whole)
+            }
+            _ => return None,
+        };
+        let limit = definition["ignore_above"].as_u64();
+        Some(Field {
+            kind: kind_of(definition),
             path: path.to_owned(),
             ignore_above: limit.map_or(KEYWORD_LIMIT, |limit| limit as usize),
-        };
-        if let Some(definition) = self.fields.get(name) {
-            return Some(field(
-                kind_of(definition),
-                name,
-                definition["ignore_above"].as_u64(),
-            ));
-        }
-        let (parent, name) = name.rsplit_once('.')?;
-        let definition = self.fields.get(parent)?;
-        let (subfield, is_text) = (&definition["fields"][name], type_of(definition) == "text");
-        match name {
-            _ if subfield.is_object() => Some(field(
-                kind_of(subfield),
-                parent,
-                subfield["ignore_above"].as_u64(),
-            )),
-            "keyword" | "enum" if is_text => {
-                Some(field(Kind::Keyword, parent, Some(IGNORE_ABOVE as u64)))
-            }
-            _ => None,
-        }
+        })
     }
 
     /// How a value of a field is indexed: whether by its words, and whether as a whole.
@@ -214,30 +204,29 @@ impl Mapping {
         if let Some(known) = self.fields.get(path) {
             let (old, new) = (type_of(known), type_of(&definition));
             if old != new {
-                refuse!(
-                    ILLEGAL,
-                    "mapper [{path}] cannot be changed from type [{old}] to [{new}]"
-                );
+                let change = format!("cannot be changed from type [{old}] to [{new}]");
+                refuse!(ILLEGAL, "mapper [{path}] {change}");
             }
         }
         for (at, _) in path.match_indices('.') {
-            let parent = self
-                .fields
-                .entry(path[..at].to_owned())
-                .or_insert(json!({}));
+            let parent = self.fields.entry(path[..at].to_owned());
+            let parent = parent.or_insert(json!({}));
+            if kind_of(parent) != Kind::Object {
+                refuse!(
+                    DOCUMENT,
+                    "[1:1] [{path}] lies below a field that is no object"
+                );
+            }
             // With fields in it, an object needs no type.
-            parent
-                .as_object_mut()
-                .map(|parent| parent.shift_remove("type"));
+            *parent = json!({});
         }
         self.fields.insert(path.to_owned(), definition);
         Ok(())
     }
 
     fn dynamic(&self) -> String {
-        self.root
-            .get("dynamic")
-            .map_or("true".to_owned(), plain_text)
+        let dynamic = self.root.get("dynamic");
+        dynamic.map_or("true".to_owned(), plain_text)
     }
 
     /// Checks a document. Returns the mapping with the fields that it adds, or what is wrong with it.
@@ -251,9 +240,8 @@ impl Mapping {
         let mut check = Check { mapping, id };
         check.object(document, "", 1)?;
         let all = check.mapping.fields.values();
-        let count = all
-            .map(|field| 1 + entries(&field["fields"]).count())
-            .sum::<usize>();
+        let counts = all.map(|field| 1 + entries(&field["fields"]).count());
+        let count: usize = counts.sum();
         if count > limit && check.mapping.fields.len() > self.fields.len() {
             refuse!(
                 DOCUMENT,
@@ -331,16 +319,6 @@ impl Check<'_> {
 
     /// Maps a field that is not mapped by its value, if the mapping allows it.
     fn unknown(&mut self, value: &Value, path: &str, depth: usize) -> Result<()> {
-        // The parents of a dotted name must be objects, or nothing yet.
-        for (at, _) in path.match_indices('.') {
-            let parent = self.mapping.fields.get(&path[..at]);
-            if parent.is_some_and(|parent| kind_of(parent) != Kind::Object) {
-                refuse!(
-                    DOCUMENT,
-                    "[1:1] the parent of [{path}] is mapped, but not as an object"
-                );
-            }
-        }
         match self.mapping.dynamic().as_str() {
             "true" => {}
             "false" => return Ok(()),

@@ -27,15 +27,14 @@ fn pieces(text: &str, options: &Value, is_hit: impl Fn(&str) -> bool) -> Vec<Str
     let size = if count == 0 { usize::MAX } else { size.max(18) };
     let cutter = TextAnalyzer::from(PathTokenizer);
     let generator = SnippetGenerator::new(hits, cutter, WORDS, size);
-    let (mut pieces, mut parts) = (BTreeMap::new(), Vec::from([0..text.len()]));
+    let (mut pieces, mut parts) = (BTreeMap::new(), vec![(0, text.len())]);
     // The best piece first, then those before and behind it.
-    while let Some(part) = parts.pop().filter(|_| pieces.len() < count.max(1)) {
-        let snippet = generator.snippet(&text[part.clone()]);
+    while let Some((start, end)) = parts.pop().filter(|_| pieces.len() < count.max(1)) {
+        let snippet = generator.snippet(&text[start..end]);
         if !snippet.highlighted().is_empty() {
             let place = snippet.fragment_range();
-            let (start, end) = (part.start + place.start, part.start + place.end);
-            pieces.insert(start, marked(&snippet, options));
-            parts.extend([part.start..start, end..part.end]);
+            pieces.insert(start + place.start, marked(&snippet, options));
+            parts.extend([(start, start + place.start), (start + place.end, end)]);
         }
     }
     pieces.into_values().collect()
