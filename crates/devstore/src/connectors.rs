@@ -11,7 +11,7 @@ use crate::engine::random_name;
 use crate::errors::{Problem, REQUEST, Result, STATE, refuse, unsupported};
 use crate::http::{Call, Reply};
 use crate::indices::{check_name, one, target};
-use crate::select::entries;
+use crate::select::{entries, plain_text};
 use crate::storage::{Batch, Document};
 
 const CONNECTORS: &str = ".elastic-connectors-v1";
@@ -180,7 +180,7 @@ fn change(call: &Call, id: &str, change: &str) -> Result<Reply> {
     };
     edit(call, CONNECTORS, id, |record| {
         let mut filtering = record.get_mut("filtering").map_or(Value::Null, Value::take);
-        if !filtering[0].is_object() {
+        if !filtering[0]["draft"].is_object() {
             filtering = default_filtering();
         }
         let draft = &mut filtering[0]["draft"];
@@ -272,13 +272,15 @@ fn change_job(call: &Call, id: &str, change: &str) -> Result<Reply> {
     };
     let now = json!(dates::now());
     edit(call, JOBS, id, |job| {
-        let status = job
-            .get("status")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        match (change, status) {
+        let status = job.get("status").map(plain_text).unwrap_or_default();
+        match (change, status.as_str()) {
             ("_claim", _) => {
-                body["connector"] = json!({"sync_cursor": body["sync_cursor"].take()});
+                let cursor = body["sync_cursor"].take();
+                if let Some(Value::Object(connector)) = job.get_mut("connector")
+                    && cursor.is_object()
+                {
+                    connector.insert("sync_cursor".to_owned(), cursor);
+                }
                 body["status"] = json!("in_progress");
                 body["last_seen"] = now.clone();
                 body["started_at"] = now;
@@ -292,25 +294,15 @@ fn change_job(call: &Call, id: &str, change: &str) -> Result<Reply> {
                 body = json!({"status": "canceling", "cancelation_requested_at": now});
             }
             ("_cancel", _) => {
-                refuse!(
-                    STATE,
-                    "Invalid transition attempt from [{status}] to [canceling]."
-                )
+                refuse!(STATE, "Invalid transition from [{status}] to [canceling].")
             }
             _ if body["last_seen"].is_null() => body["last_seen"] = now,
             _ => {}
         }
-        without_nulls(&mut body);
-        if let Value::Object(body) = body {
+        if let Value::Object(mut body) = body {
+            body.retain(|_, value| !value.is_null());
             merge(job, body);
         }
         Ok(())
     })
-}
-
-fn without_nulls(value: &mut Value) {
-    if let Value::Object(object) = value {
-        object.values_mut().for_each(without_nulls);
-        object.retain(|_, value| !value.is_null());
-    }
 }

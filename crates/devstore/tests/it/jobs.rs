@@ -277,3 +277,24 @@ async fn canceling_depends_on_the_status() {
         }
     }
 }
+
+#[tokio::test]
+async fn records_that_somebody_garbled_break_nothing() {
+    let server = with_connector().await;
+    let garbled = json!({"status": "pending", "connector": [{"id": "c"}, {}]});
+    server
+        .ok("PUT", "/.elastic-connectors-sync-jobs/_doc/j", garbled)
+        .await;
+    let claim = json!({"worker_hostname": "w", "sync_cursor": {"at": null}});
+    server
+        .ok("PUT", "/_connector/_sync_job/j/_claim", claim)
+        .await;
+    let garbled = json!({"doc": {"filtering": [{"draft": 5}]}});
+    server
+        .ok("POST", "/.elastic-connectors/_update/c", garbled)
+        .await;
+    let valid = json!({"validation": {"state": "valid", "errors": []}});
+    server
+        .ok("PUT", "/_connector/c/_filtering/_validation", valid)
+        .await;
+}
