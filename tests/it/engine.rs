@@ -7,7 +7,10 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tributary_devstore::{Store, StoreConfig};
 use tributary_protocol::{
-    Connector, JobType, SyncJob, TriggerMethod, connector::NewConnector, indices,
+    Connector, JobType, SyncJob, TriggerMethod,
+    connector::NewConnector,
+    indices,
+    pipeline::{DEFAULT_PIPELINE, DEFAULT_PIPELINE_8},
 };
 use tributary_testkit::servers::{EngineChoice, engines_from_environment, shared};
 
@@ -105,9 +108,14 @@ impl Engine {
         }
         processors.push(json!({"remove": {"ignore_missing": true, "field": ["_attachment", "_extracted_attachment",
             "_extract_binary_content", "_reduce_whitespace", "_run_ml_inference"]}}));
+        // Each major version has its own name for it (protocol sheet).
+        let name = match self.choice {
+            EngineChoice::Elasticsearch8 => DEFAULT_PIPELINE_8,
+            _ => DEFAULT_PIPELINE,
+        };
         self.call(
             "PUT",
-            "_ingest/pipeline/search-default-ingestion",
+            &format!("_ingest/pipeline/{name}"),
             Some(json!({"processors": processors})),
         )
         .await?;
