@@ -11,6 +11,7 @@ mod limits;
 mod names;
 mod records;
 mod records_faults;
+mod records_jobs;
 mod scan;
 mod store;
 mod target;

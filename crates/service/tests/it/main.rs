@@ -19,4 +19,5 @@ mod metrics;
 mod outages;
 mod schedules;
 mod scratch;
+mod sharing;
 mod start;
