@@ -72,6 +72,7 @@ fn elasticsearch(reader: &mut Reader<'_>) -> ElasticsearchConfig {
         retry_interval: reader.get(&keys::RETRY_INTERVAL),
         retry_on_timeout: reader.get(&keys::RETRY_ON_TIMEOUT),
         log_level: reader.get(&keys::ELASTICSEARCH_LOG_LEVEL),
+        compress: reader.get(&keys::COMPRESS),
         feature_use_connectors_api: reader.get(&keys::FEATURE_USE_CONNECTORS_API),
         bulk: bulk(reader),
     }

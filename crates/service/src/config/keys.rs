@@ -152,6 +152,10 @@ keys! {
         "The least important messages to log about requests: DEBUG, INFO, WARNING, ERROR or \
          CRITICAL."
     }
+    COMPRESS: bool, value::flag, {
+        "elasticsearch.compress", Some("false"), None, None,
+        "Whether documents and answers travel compressed (gzip): less traffic for more work."
+    }
     FEATURE_USE_CONNECTORS_API: bool, value::flag, {
         "elasticsearch.feature_use_connectors_api", Some("true"), None, None,
         "Whether the `_connector` API is used. Where the server lacks it, the connector indices \

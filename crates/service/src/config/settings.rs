@@ -70,6 +70,8 @@ pub struct ElasticsearchConfig {
     pub log_level: LogLevel,
     /// Whether the `_connector` API is used where the server has it.
     pub feature_use_connectors_api: bool,
+    /// Whether documents and answers travel compressed (gzip).
+    pub compress: bool,
     /// How documents are written.
     pub bulk: BulkConfig,
 }

@@ -51,6 +51,7 @@ pub fn connection(config: &Config) -> Connection {
             .clone()
             .map(|url| ProxySettings { url, no_proxy }),
         request_timeout: settings.request_timeout,
+        compress: settings.compress,
         retry: RetrySettings {
             max_retries: settings.max_retries,
             interval: settings.retry_interval,
@@ -262,7 +263,7 @@ mod tests {
         }
         let text = "elasticsearch:\n  host: https://es.example:9243\n  api_key: abc\n  \
                     request_timeout: 7\n  max_retries: 2\n  verify_certs: false\n  \
-                    headers: {x-a: b}\n  proxy: http://proxy:3128\n  no_proxy: [a.example, .b]\n";
+                    headers: {x-a: b}\n  compress: true\n  proxy: http://proxy:3128\n  no_proxy: [a.example, .b]\n";
         let config = Config::parse(text, &Nothing).unwrap().config;
         let connection = connection(&config);
         assert_eq!(connection.host, "https://es.example:9243");
@@ -271,7 +272,7 @@ mod tests {
         );
         assert_eq!(connection.request_timeout.as_secs(), 7);
         assert_eq!(connection.retry.max_retries, 2);
-        assert!(!connection.tls.verify);
+        assert!(!connection.tls.verify && connection.compress);
         assert_eq!(connection.headers[0].0, "x-a");
         let proxy = connection.proxy.unwrap();
         assert_eq!(proxy.no_proxy.as_deref(), Some("a.example,.b"));

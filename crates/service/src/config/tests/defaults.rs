@@ -41,6 +41,7 @@ fn an_empty_text_gives_the_defaults_of_the_reference() {
     assert!(elasticsearch.retry_on_timeout);
     assert_eq!(elasticsearch.log_level, LogLevel::Info);
     assert!(elasticsearch.feature_use_connectors_api);
+    assert!(!elasticsearch.compress);
 
     let bulk = &elasticsearch.bulk;
     assert_eq!(bulk.queue_max_size, None);
