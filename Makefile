@@ -12,7 +12,7 @@ help: ## This list
 .PHONY: run
 run: ## Builds, starts a store with sample documents, syncs them and says where to search; Ctrl-C ends it
 	@echo "building Tributary; the first time this takes some minutes and fetches about 100 MB of crates"
-	@$(CARGO) run -q -p tributary --bin tributary -- quickstart
+	@$(CARGO) run -q --profile quick -p tributary --bin tributary -- quickstart
 
 .PHONY: test
 test: ## All tests; installs and starts what they need. ENGINES=store narrows them (default store,elasticsearch,opensearch)
