@@ -12,6 +12,8 @@
 mod block;
 mod error;
 mod folder;
+mod head;
+mod journal;
 mod manifest;
 mod merge;
 mod token;
@@ -19,6 +21,8 @@ mod varint;
 
 pub use error::{Result, StateError};
 pub use folder::{Folder, MemoryFolder};
+pub use head::{Checkpoint, Head, UnitState};
+pub use journal::Journal;
 pub use manifest::{ManifestReader, ManifestWriter, Position, Row, Version};
 pub use merge::{Listed, Merge};
 pub use token::{ShardToken, Token, Trust};

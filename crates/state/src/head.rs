@@ -1,0 +1,182 @@
+//! The one file that says what counts: the head. It is replaced in one step when a run is over.
+
+use crate::{
+    Folder, Position, Result, StateError, Token,
+    block::{self, Blocks},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tributary_sdk::{Cursor, UnitKey};
+
+/// Its name.
+const NAME: &str = "head";
+const NEW: &str = "head-new";
+const WHAT: u8 = b'h';
+const FORMAT: u16 = 1;
+const HEAD: u8 = b'h';
+
+/// What is known of an index after the last run that came to its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Head {
+    /// Rises by one with each head.
+    pub generation: u64,
+    /// The key of all fingerprints, 32 hexadecimal digits. Not a secret of anybody's, but nobody who
+    /// writes documents should be able to choose two with the same fingerprint.
+    pub fingerprint_key: String,
+    /// A hash of what acts on documents besides the data source: rules, flags, the way we write.
+    pub made_with: String,
+    /// How we left the index.
+    pub token: Token,
+    /// What each unit held.
+    pub units: Vec<UnitState>,
+}
+
+/// One unit in a head.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnitState {
+    /// Its name from run to run.
+    pub key: UnitKey,
+    /// The files of its manifest, sealed: the last full walk, and what changed since, in this order.
+    pub manifests: Vec<String>,
+    /// Rows in them.
+    pub rows: u64,
+    /// From where the next changes are read.
+    pub next: Option<Cursor>,
+}
+
+impl Head {
+    /// Reads the head of a folder. `None` if there is none.
+    ///
+    /// # Errors
+    /// It is damaged or of another version, or the disk. Nothing is known then.
+    pub async fn load(folder: Arc<dyn Folder>) -> Result<Option<Self>> {
+        let files = folder.list().await;
+        let files = files.map_err(|error| StateError::io(NAME, error))?;
+        if !files.iter().any(|(name, _)| name == NAME) {
+            return Ok(None);
+        }
+        let mut blocks = Blocks::open(folder, NAME, WHAT, FORMAT).await?;
+        let head = match blocks.next().await? {
+            Some((HEAD, content)) => serde_json::from_slice(content),
+            _ => return Err(blocks.damaged("it has no content")),
+        };
+        let head = head.map_err(|error| blocks.damaged(&format!("it cannot be read: {error}")))?;
+        match blocks.next().await? {
+            None => Ok(Some(head)),
+            Some(_) => Err(blocks.damaged("it goes on after its end")),
+        }
+    }
+
+    /// Makes this the head. All files it names must be safe before. When this returns, the new head
+    /// counts; if it fails or the process dies, the old one or the new one does, and never a mixture.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn save(&self, folder: &dyn Folder) -> Result<()> {
+        let content = serde_json::to_vec(self)
+            .map_err(|error| StateError::damaged(NAME, format!("it cannot be written: {error}")))?;
+        if content.len() > block::MOST {
+            return Err(StateError::damaged(NAME, "it has too many units"));
+        }
+        let mut bytes = block::header(WHAT, FORMAT);
+        block::put(&mut bytes, HEAD, &content);
+        let written = async {
+            folder.remove(NEW).await?;
+            folder.append(NEW, bytes).await?;
+            folder.sync(NEW).await?;
+            folder.rename(NEW, NAME).await?;
+            folder.sync_names().await
+        };
+        written.await.map_err(|error| StateError::io(NAME, error))
+    }
+
+    /// Whether this head needs a file.
+    pub fn names(&self, file: &str) -> bool {
+        let mut files = self.units.iter().flat_map(|unit| &unit.manifests);
+        file == NAME || files.any(|name| name == file)
+    }
+}
+
+/// Where a walk stood when a checkpoint was noted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// From where the walk goes on; `None`: from its beginning.
+    pub cursor: Option<Cursor>,
+    /// How far the manifest in progress counts.
+    pub position: Position,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryFolder;
+    use tributary_sdk::Scope;
+
+    fn head(generation: u64) -> Head {
+        Head {
+            generation,
+            fingerprint_key: "00".repeat(16),
+            made_with: "rules".into(),
+            token: Token {
+                index_uuid: "u".into(),
+                shards: Default::default(),
+                count: 0,
+                mapping: "m".into(),
+                settings: "s".into(),
+                pipeline: None,
+                server_version: "9".into(),
+            },
+            units: vec![UnitState {
+                key: UnitKey {
+                    scope: Scope::root().child("table", "t"),
+                    part: 0,
+                },
+                manifests: vec![format!("m{generation}")],
+                rows: 7,
+                next: Cursor::new(&generation).ok(),
+            }],
+        }
+    }
+
+    async fn generation(folder: &Arc<MemoryFolder>) -> Option<u64> {
+        let head = Head::load(folder.clone()).await.unwrap();
+        head.map(|head| head.generation)
+    }
+
+    #[tokio::test]
+    async fn a_crash_at_any_call_leaves_the_old_or_the_new_head() {
+        let mut seen = [false; 2];
+        for call in 1..20 {
+            let folder = Arc::new(MemoryFolder::default());
+            assert_eq!(generation(&folder).await, None);
+            head(1).save(&*folder).await.unwrap();
+            folder.fail_at(call);
+            let saved = head(2).save(&*folder).await.is_ok();
+            folder.crash();
+            let found = generation(&folder).await.unwrap();
+            assert!(found == 2 || !saved, "call {call}");
+            seen[usize::from(found == 2)] = true;
+        }
+        assert_eq!(seen, [true, true]);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_head_is_an_error_and_not_an_empty_one() {
+        let folder = Arc::new(MemoryFolder::default());
+        head(1).save(&*folder).await.unwrap();
+        let whole = folder.read(NAME, 0, usize::MAX).await.unwrap();
+        for at in 0..whole.len() {
+            folder.alter(NAME, |bytes| bytes[at] ^= 4);
+            assert!(Head::load(folder.clone()).await.is_err(), "byte {at}");
+            folder.alter(NAME, |bytes| bytes.truncate(at));
+            assert!(Head::load(folder.clone()).await.is_err(), "cut at {at}");
+            folder.alter(NAME, |bytes| bytes.clone_from(&whole));
+        }
+        let found = Head::load(folder).await.unwrap().unwrap();
+        assert!(found.names("m1") && found.names(NAME) && !found.names("m2"));
+        assert_eq!(
+            found.units[0].next.as_ref().unwrap().read::<u64>().unwrap(),
+            1
+        );
+    }
+}
