@@ -28,6 +28,7 @@ mod retry;
 mod scan;
 mod server;
 mod target;
+mod token;
 mod transport;
 
 pub use admin::{ApiKey, IndexSummary, License, SearchAnswer, SearchHit};

@@ -36,6 +36,7 @@ const LARGEST_GROUP: usize = 16 << 20;
 pub struct ElasticTarget {
     client: Client,
     index: String,
+    pipeline: Option<String>,
     bulk_path: String,
     /// Set by `prepare`. An alias must not come back as an index when somebody takes it away.
     is_alias: AtomicBool,
@@ -47,12 +48,13 @@ impl ElasticTarget {
         let index = index.into();
         let mut bulk_path = path(&[&index, "_bulk"]);
         bulk_path = with(bulk_path, "filter_path", bulk::FILTER);
-        if let Some(pipeline) = pipeline {
-            bulk_path = with(bulk_path, "pipeline", &pipeline);
+        if let Some(pipeline) = &pipeline {
+            bulk_path = with(bulk_path, "pipeline", pipeline);
         }
         Self {
             client,
             index,
+            pipeline,
             bulk_path,
             is_alias: AtomicBool::new(false),
         }
@@ -61,6 +63,15 @@ impl ElasticTarget {
     /// The configured name.
     pub fn index(&self) -> &str {
         &self.index
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The pipeline that documents pass, if one is given.
+    pub(crate) fn pipeline(&self) -> Option<&str> {
+        self.pipeline.as_deref()
     }
 
     fn error(&self, kind: TargetErrorKind, what: &str, why: &str) -> TargetError {

@@ -16,3 +16,4 @@ mod scan;
 mod store;
 mod target;
 mod tls;
+mod token;

@@ -3,10 +3,7 @@
 use crate::world::World;
 use serde_json::json;
 use std::{sync::atomic::Ordering, time::Duration};
-use tributary_protocol::{
-    JobStatus, JobType,
-    records::RecordsErrorKind,
-};
+use tributary_protocol::{JobStatus, JobType, records::RecordsErrorKind};
 use tributary_service::Actions;
 
 #[tokio::test(start_paused = true)]
