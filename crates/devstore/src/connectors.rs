@@ -3,114 +3,90 @@
 //!
 //! Every change is one transaction: read, check, write. A change that changes nothing is answered `noop`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::dates;
 use crate::documents::{merge, store};
 use crate::engine::random_name;
-use crate::errors::{Problem, REQUEST, Result, STATE, refuse, unsupported};
+use crate::errors::{Problem, Result, refuse, unsupported};
 use crate::http::{Call, Reply};
-use crate::indices::{check_name, one, target};
+use crate::indices::{check_name, target};
 use crate::select::{entries, plain_text};
 use crate::storage::{Batch, Document};
 
 const CONNECTORS: &str = ".elastic-connectors-v1";
 const JOBS: &str = ".elastic-connectors-sync-jobs-v1";
 const ACCESS_CONTROL_PREFIX: &str = ".search-acl-filter-";
-/// The beginning of the index names of connectors that Elastic runs.
-const NATIVE_PREFIX: &str = "content-";
+const CONNECTOR: &str = "description:text|null index_name:text|null is_native:bool|null language:text|null \
+    name:text|null service_type:text|null";
+const JOB: &str = "id!:text job_type:=full,incremental,access_control,null trigger_method:=on_demand,scheduled,null";
+const STATS: &str = "deleted_document_count!:int indexed_document_count!:int indexed_document_volume!:int \
+    total_document_count:int last_seen:text metadata:object";
 
 pub(crate) fn route(call: &Call, path: &[&str]) -> Result<Reply> {
     match (call.method, path) {
         ("POST", ["_sync_job"]) => create_job(call),
         (_, ["_secret" | "_sync_job"]) => unsupported!("[{} _connector/{}]", call.method, path[0]),
-        ("GET", ["_sync_job", id]) => show(call, JOBS, id, Problem::not_found(id)),
-        ("PUT", ["_sync_job", id, change]) => change_job(call, id, change),
+        ("GET", ["_sync_job", id]) => show(call, JOBS, id),
+        ("PUT", ["_sync_job", id, change]) => self::change(call, JOBS, id, change),
         ("GET", []) => list(call),
-        ("POST" | "PUT", []) => put(call, random_name()?),
-        ("PUT", [id]) => put(call, (*id).to_owned()),
-        ("GET", [id]) => show(call, CONNECTORS, id, missing(CONNECTORS, id)),
-        ("PUT", [id, change @ ..]) => self::change(call, id, &change.join(".")),
+        ("PUT", [id]) => put(call, id),
+        ("GET", [id]) => show(call, CONNECTORS, id),
+        ("PUT", [id, change @ ..]) => self::change(call, CONNECTORS, id, &change.join("/")),
         _ => unsupported!("[{} /_connector/{}]", call.method, path.join("/")),
     }
 }
 
-fn missing(index: &str, id: &str) -> Problem {
-    match index {
-        JOBS => Problem::not_found(format!("connector sync job [{id}] not found")),
-        _ => Problem::not_found(format!("connector [{id}] not found")),
+/// The document of a record that is not marked as deleted; inside of a transaction that it is now.
+fn find(call: &Call, name: &str, id: &str) -> Result<Document> {
+    if let Ok(view) = call.engine.storage.view(name)
+        && let Some(document) = view.get(id)?
+        && document.parsed()?["deleted"] != true
+    {
+        return Ok(document);
     }
+    let kind = if name == JOBS {
+        "connector sync job"
+    } else {
+        "connector"
+    };
+    Err(Problem::not_found(format!("{kind} [{id}] not found")))
 }
 
-/// A record inside a transaction. One that is marked as deleted is not there.
-fn find(batch: &Batch, name: &str, id: &str) -> Result<(Document, Map<String, Value>)> {
-    let index = one(&batch.catalogue, name).map_err(|_| missing(name, id))?;
-    let document = batch.get(&index, id)?.ok_or_else(|| missing(name, id))?;
-    let record: Map<String, Value> = serde_json::from_str(&document.source)?;
-    match record.get("deleted") {
-        Some(Value::Bool(true)) => Err(missing(name, id)),
-        _ => Ok((document, record)),
-    }
-}
-
-/// Changes one record.
-fn edit(
-    call: &Call,
-    name: &str,
-    id: &str,
-    change: impl FnOnce(&mut Map<String, Value>) -> Result<()>,
-) -> Result<Reply> {
-    let result = call.engine.storage.write(|batch| {
-        let (document, record) = find(batch, name, id)?;
-        let mut changed = record.clone();
-        change(&mut changed)?;
-        if record == changed {
-            return Ok("noop");
-        }
-        let index = target(batch, name)?;
-        store(batch, &index, id, &changed, Some(&document))?;
-        Ok("updated")
-    })?;
-    Ok((200, json!({"result": result})))
-}
-
-/// Writes a whole record, an object. Returns whether it is new.
-fn write(batch: &mut Batch, name: &str, id: &str, record: &Value) -> Result<bool> {
+/// Writes a whole record.
+fn write(batch: &mut Batch, name: &str, id: &str, record: &Value) -> Result<Reply> {
     let index = target(batch, name)?;
     let former = batch.get(&index, id)?;
-    let record = record.as_object().cloned().unwrap_or_default();
-    store(batch, &index, id, &record, former.as_ref())?;
-    Ok(former.is_none())
+    store(batch, &index, id, record, former.as_ref())
 }
 
-/// All records, as answers have them: with their ids, which are not stored.
-fn all(call: &Call, name: &str) -> Result<Vec<Value>> {
-    let Ok(view) = call.engine.storage.view(name) else {
+/// A record as answers have it: with its id, which is not stored.
+fn shown(document: &Document) -> Result<Value> {
+    let mut shown = json!({"id": document.id});
+    merge(&mut shown, document.parsed()?);
+    Ok(shown)
+}
+
+fn show(call: &Call, name: &str, id: &str) -> Result<Reply> {
+    Ok((200, shown(&find(call, name, id)?)?))
+}
+
+/// All connectors with their ids.
+fn connectors(call: &Call) -> Result<Vec<Value>> {
+    let Ok(view) = call.engine.storage.view(CONNECTORS) else {
         return Ok(Vec::new());
     };
     let mut records = Vec::new();
-    for document in view.scan(0)? {
-        let document = document?;
-        let mut record = Map::from_iter([("id".to_owned(), json!(document.id))]);
-        record.extend(serde_json::from_str::<Map<_, _>>(&document.source)?);
-        if record.get("deleted") != Some(&json!(true)) {
-            records.push(Value::Object(record));
-        }
+    for document in view.live(0)? {
+        records.push(shown(&document?)?);
     }
+    records.retain(|record| record["deleted"] != true);
     Ok(records)
-}
-
-fn show(call: &Call, name: &str, id: &str, missing: Problem) -> Result<Reply> {
-    let mut records = all(call, name)?.into_iter();
-    match records.find(|record| record["id"] == id) {
-        Some(record) => Ok((200, record)),
-        None => Err(missing),
-    }
 }
 
 /// A page of all connectors; those without an index stand at the end.
 fn list(call: &Call) -> Result<Reply> {
-    let mut records = all(call, CONNECTORS)?;
+    let mut records = connectors(call)?;
     let name = |record: &Value| record["index_name"].as_str().map(str::to_owned);
     records.sort_by_key(|record| (name(record).is_none(), name(record)));
     let from = call.number("from")?.unwrap_or(0) as usize;
@@ -119,129 +95,121 @@ fn list(call: &Call) -> Result<Reply> {
     Ok((200, json!({"count": records.len(), "results": results})))
 }
 
-fn default_filtering() -> Value {
-    let now = dates::now();
-    let rule = json!({
-        "created_at": now, "field": "_", "id": "DEFAULT", "order": 0, "policy": "include", "rule": "regex",
-        "updated_at": now, "value": ".*"
-    });
-    let rules = json!({
-        "advanced_snippet": {"created_at": now, "updated_at": now, "value": {}}, "rules": [rule],
-        "validation": {"errors": [], "state": "valid"},
-    });
-    json!([{"active": rules, "domain": "DEFAULT", "draft": rules}])
+/// A connector of which nothing is known yet.
+fn blank() -> Result<Value> {
+    let rules =
+        include_str!("templates/rules.json").replace("NOW", &json!(dates::now()).to_string());
+    let blank = include_str!("templates/connector.json").replace("RULES", &rules);
+    Ok(serde_json::from_str(&blank)?)
 }
 
 /// Makes a connector, or makes it anew.
-fn put(call: &Call, id: String) -> Result<Reply> {
-    let body = call.object("connector.put")?;
-    let mut record: Value = serde_json::from_str(include_str!("templates/connector.json"))?;
-    record["filtering"] = default_filtering();
+fn put(call: &Call, id: &str) -> Result<Reply> {
+    let (body, mut record) = (call.object("connector", CONNECTOR)?, blank()?);
     for (key, value) in entries(&body).filter(|(_, value)| !value.is_null()) {
         record[key] = value.clone();
     }
-    let is_native = record["is_native"] == true;
-    if is_native {
-        record["status"] = json!("needs_configuration");
-    }
-    if let Some(name) = record["index_name"].as_str() {
-        check_name(name)?;
-        if is_native && !name.starts_with(NATIVE_PREFIX) {
-            refuse!(
-                STATE,
-                "A native connector needs an index that begins with {NATIVE_PREFIX}."
-            );
+    let (status, written) = call.engine.storage.write(|batch| {
+        if let Some(name) = record["index_name"].as_str() {
+            check_name(name)?;
+            let is_other = |other: &Value| other["index_name"] == name && other["id"] != id;
+            if connectors(call)?.iter().any(is_other) {
+                refuse!("Index name [{name}] is used by another connector.");
+            }
         }
-    }
-    let created = call.engine.storage.write(|batch| {
-        let is_same =
-            |other: &Value| other["index_name"] == record["index_name"] && other["id"] != id;
-        if let Some(name) = record["index_name"].as_str()
-            && all(call, CONNECTORS)?.iter().any(is_same)
-        {
-            refuse!(STATE, "Index name [{name}] is used by another connector.");
-        }
-        write(batch, CONNECTORS, &id, &record)
+        write(batch, CONNECTORS, id, &record)
     })?;
-    Ok(match created {
-        true => (201, json!({"result": "created", "id": id})),
-        false => (200, json!({"result": "updated", "id": id})),
-    })
+    Ok((status, json!({"result": written["result"], "id": id})))
 }
 
-/// The updates `PUT /_connector/{id}/{change}`. The others are changes of the document.
-fn change(call: &Call, id: &str, change: &str) -> Result<Reply> {
-    let mut body = match change {
-        "_check_in" | "_filtering._activate" => json!({}),
-        "_configuration" | "_filtering._validation" => {
-            call.object(&format!("connector.{change}"))?
-        }
-        _ => unsupported!("[PUT /_connector/{id}/{change}]"),
+/// The changes that have calls of their own; the others are changes of the document.
+fn change(call: &Call, name: &str, id: &str, change: &str) -> Result<Reply> {
+    let keys = match (name, change) {
+        (_, "_check_in") | (CONNECTORS, "_filtering/_activate") | (JOBS, "_cancel") => "",
+        (CONNECTORS, "_configuration") => "values!:object",
+        (CONNECTORS, "_filtering/_validation") => "validation!:object",
+        (JOBS, "_claim") => "worker_hostname!:text sync_cursor:object|null",
+        (JOBS, "_stats") => STATS,
+        _ => unsupported!("[PUT /{}]", call.path.join("/")),
     };
-    edit(call, CONNECTORS, id, |record| {
-        let mut filtering = record.get_mut("filtering").map_or(Value::Null, Value::take);
-        if !filtering[0]["draft"].is_object() {
-            filtering = default_filtering();
+    let body = call.object(change, keys)?;
+    let result = call.engine.storage.write(|batch| {
+        let mut record = find(call, name, id)?.parsed()?;
+        let partial = partial_of(&record, change, body)?;
+        if !merge(&mut record, partial) {
+            return Ok("noop");
         }
-        let draft = &mut filtering[0]["draft"];
-        match change {
-            "_check_in" => drop(record.insert("last_seen".to_owned(), json!(dates::now()))),
-            "_configuration" => configure(record, &body)?,
-            "_filtering._validation" => draft["validation"] = body["validation"].take(),
-            _ if draft["validation"]["state"] != "valid" => {
-                let state = draft["validation"]["state"].as_str().unwrap_or_default();
-                refuse!(
-                    STATE,
-                    "The draft of the rules is [{state}]; it must be [valid] to be activated."
-                );
-            }
-            _ => filtering[0]["active"] = filtering[0]["draft"].clone(),
-        }
-        record.insert("filtering".to_owned(), filtering);
-        Ok(())
-    })
+        write(batch, name, id, &record)?;
+        Ok("updated")
+    })?;
+    Ok((200, json!({"result": result})))
 }
 
-/// `PUT _configuration`: a whole new `configuration`, or new `values` for fields that are there.
-fn configure(record: &mut Map<String, Value>, body: &Value) -> Result<()> {
-    let configuration = record.entry("configuration").or_insert_with(|| json!({}));
-    match (body.get("configuration"), body.get("values")) {
-        (Some(whole), None) => *configuration = whole.clone(),
-        (None, Some(values)) => {
-            let keys = entries(values).map(|(key, _)| key.as_str());
-            let unknown: Vec<&str> = keys.filter(|key| !configuration[key].is_object()).collect();
-            if !unknown.is_empty() {
-                let (unknown, what) = (unknown.join(", "), "fields in the request payload");
-                let advice = "Remove them from request or register their schema first.";
-                refuse!(
-                    REQUEST,
-                    "Validation Failed: 1: Unknown [configuration] {what}: [{unknown}]. {advice};"
-                );
+/// What a change lays over a record.
+fn partial_of(record: &Value, change: &str, body: Value) -> Result<Value> {
+    let (now, status) = (dates::now(), plain_text(&record["status"]));
+    let mut filtering = record["filtering"].clone();
+    let draft = filtering[0]["draft"].clone();
+    Ok(match (change, status.as_str()) {
+        ("_check_in", _) => json!({"last_seen": now}),
+        ("_configuration", _) => {
+            let mut partial = json!({"status": "configured"});
+            for (key, value) in entries(&body["values"]) {
+                if !record["configuration"][key].is_object() {
+                    refuse!("Unknown [configuration] field in the request payload: [{key}]");
+                }
+                partial["configuration"][key]["value"] = value.clone();
             }
-            for (key, value) in entries(values) {
-                configuration[key]["value"] = value.clone();
-            }
+            partial
         }
-        _ => refuse!(
-            REQUEST,
-            "Validation Failed: 1: give either [configuration] or [values].;"
-        ),
-    }
-    record.insert("status".to_owned(), json!("configured"));
-    Ok(())
+        ("_filtering/_validation", _) if draft.is_object() => {
+            filtering[0]["draft"]["validation"] = body["validation"].clone();
+            json!({"filtering": filtering})
+        }
+        ("_filtering/_activate", _) if draft["validation"]["state"] == "valid" => {
+            filtering[0]["active"] = draft;
+            json!({"filtering": filtering})
+        }
+        ("_filtering/_validation" | "_filtering/_activate", _) => {
+            let state = plain_text(&draft["validation"]["state"]);
+            refuse!("the draft of the rules is missing or not [valid], but [{state}]")
+        }
+        ("_claim", _) => {
+            let host = &body["worker_hostname"];
+            let mut partial = json!({
+                "status": "in_progress", "last_seen": now, "started_at": now, "worker_hostname": host
+            });
+            if body["sync_cursor"].is_object() {
+                partial["connector"]["sync_cursor"] = body["sync_cursor"].clone();
+            }
+            partial
+        }
+        ("_cancel", "pending" | "suspended") => json!({
+            "status": "canceled", "cancelation_requested_at": now, "canceled_at": now, "completed_at": now
+        }),
+        ("_cancel", "in_progress") => {
+            json!({"status": "canceling", "cancelation_requested_at": now})
+        }
+        ("_cancel", _) => refuse!("Invalid transition from [{status}] to [canceling]."),
+        _ => {
+            let mut partial = json!({"last_seen": now});
+            merge(&mut partial, body);
+            partial
+        }
+    })
 }
 
 /// Makes a sync job of a connector.
 fn create_job(call: &Call) -> Result<Reply> {
-    let body = call.object("job.post")?;
-    let connector_id = body["id"].as_str().unwrap_or_default();
+    let body = call.object("sync_job", JOB)?;
+    let connector_id = plain_text(&body["id"]);
     let (id, now) = (random_name()?, dates::now());
     call.engine.storage.write(|batch| {
-        let (_, connector) = find(batch, CONNECTORS, connector_id)?;
-        let connector = Value::Object(connector);
+        let connector = find(call, CONNECTORS, &connector_id)?.parsed()?;
         let (index, service_type) = (connector["index_name"].as_str(), &connector["service_type"]);
         let (Some(index), true) = (index, service_type.is_string()) else {
-            refuse!(STATE, "Connector [{connector_id}] has no index attached or no service type.")
+            let missing = "has no index attached or no service type";
+            refuse!("Connector [{connector_id}] {missing}.")
         };
         let job_type = body["job_type"].as_str().unwrap_or("full");
         let prefix = if job_type == "access_control" { ACCESS_CONTROL_PREFIX } else { "" };
@@ -261,48 +229,4 @@ fn create_job(call: &Call) -> Result<Reply> {
         write(batch, JOBS, &id, &job)
     })?;
     Ok((201, json!({"id": id})))
-}
-
-/// The updates `PUT /_connector/_sync_job/{id}/{change}`.
-fn change_job(call: &Call, id: &str, change: &str) -> Result<Reply> {
-    let mut body = match change {
-        "_check_in" | "_cancel" => json!({}),
-        "_claim" | "_stats" => call.object(&format!("job.{change}"))?,
-        _ => unsupported!("[PUT /_connector/_sync_job/{id}/{change}]"),
-    };
-    let now = json!(dates::now());
-    edit(call, JOBS, id, |job| {
-        let status = job.get("status").map(plain_text).unwrap_or_default();
-        match (change, status.as_str()) {
-            ("_claim", _) => {
-                let cursor = body["sync_cursor"].take();
-                if let Some(Value::Object(connector)) = job.get_mut("connector")
-                    && cursor.is_object()
-                {
-                    connector.insert("sync_cursor".to_owned(), cursor);
-                }
-                body["status"] = json!("in_progress");
-                body["last_seen"] = now.clone();
-                body["started_at"] = now;
-            }
-            ("_cancel", "pending" | "suspended") => {
-                body = json!({
-                    "status": "canceled", "cancelation_requested_at": now, "canceled_at": now, "completed_at": now
-                })
-            }
-            ("_cancel", "in_progress") => {
-                body = json!({"status": "canceling", "cancelation_requested_at": now});
-            }
-            ("_cancel", _) => {
-                refuse!(STATE, "Invalid transition from [{status}] to [canceling].")
-            }
-            _ if body["last_seen"].is_null() => body["last_seen"] = now,
-            _ => {}
-        }
-        if let Value::Object(mut body) = body {
-            body.retain(|_, value| !value.is_null());
-            merge(job, body);
-        }
-        Ok(())
-    })
 }

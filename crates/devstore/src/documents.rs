@@ -7,20 +7,20 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use crate::engine::random_name;
-use crate::errors::{DOCUMENT, ILLEGAL, PARSING, Problem, REQUEST, Result, refuse};
+use crate::errors::{Problem, Result, refuse};
 use crate::http::{Call, Reply};
-use crate::indices::{one, target};
+use crate::indices::target;
 use crate::pipeline;
-use crate::schema;
-use crate::select::{Selection, many, plain_text};
-use crate::storage::{Batch, Document, Index};
+use crate::schema::check;
+use crate::select::{many, pick, plain_text};
+use crate::storage::{Batch, Document, Index, real};
 
 /// Longest id in bytes. One longer id fails a whole bulk request, as in Elasticsearch.
 const ID_LIMIT: usize = 512;
-const FIELD_LIMIT: usize = 1000;
+const ACTION: &str =
+    "_index:text _id:text|null if_seq_no:int if_primary_term:int retry_on_conflict:int";
 
 /// One write as the client asked for it.
-#[derive(Debug)]
 struct Operation {
     /// `index`, `create`, `update` or `delete`.
     action: String,
@@ -34,22 +34,18 @@ struct Operation {
 impl Operation {
     /// What makes an operation invalid before it is looked at; a bulk request fails as a whole then.
     fn check(&self) -> Result<()> {
-        let is_new = matches!(self.action.as_str(), "index" | "create");
+        let may_be_new = matches!(self.action.as_str(), "index" | "create");
         let wrong = match (self.id.as_deref(), self.expected) {
             _ if self.index.is_empty() => "index is missing",
-            (Some(id), _) if id.len() > ID_LIMIT => &format!(
-                "id [{id}] is too long, must be no longer than {ID_LIMIT} bytes but was: {}",
-                id.len()
-            ),
-            (None, _) if !is_new => "id is missing",
-            (None, (Some(_), _)) => "an id is required for a write with [if_seq_no]",
-            (_, (Some(_), None) | (None, Some(_))) => {
-                "[if_seq_no] and [if_primary_term] belong together"
-            }
-            (Some(""), _) => refuse!(ILLEGAL, "if _id is specified it must not be empty"),
-            _ => return Ok(()),
+            (_, (Some(_), None) | (None, Some(_))) => "[if_primary_term] belongs to [if_seq_no]",
+            (None, (None, None)) if may_be_new => return Ok(()),
+            (None | Some(""), _) => "id is missing",
+            (Some(id), _) if id.len() <= ID_LIMIT => return Ok(()),
+            _ => &format!("id is too long, must be no longer than {ID_LIMIT} bytes"),
         };
-        refuse!(REQUEST, "Validation Failed: 1: {wrong};")
+        let reason = format!("Validation Failed: 1: {wrong};");
+        let kind = "action_request_validation_exception";
+        Err(Problem::new(400, kind, reason))
     }
 
     fn check_expectation(&self, id: &str, former: Option<&Document>) -> Result<()> {
@@ -57,208 +53,159 @@ impl Operation {
             ((Some(number), Some(term)), found) if found != Some(number) || term != 1 => {
                 format!("required seqNo [{number}], primary term [{term}], found {found:?}")
             }
-            (_, Some(_)) if self.action == "create" => {
-                let version = former.map_or(0, |former| former.version);
-                format!("document already exists (current version [{version}])")
-            }
+            (_, Some(_)) if self.action == "create" => "document already exists".to_owned(),
             _ => return Ok(()),
         };
         let reason = format!("[{id}]: version conflict, {reason}");
-        Err(Problem::new(
-            409,
-            "version_conflict_engine_exception",
-            reason,
-        ))
+        let kind = "version_conflict_engine_exception";
+        Err(Problem::new(409, kind, reason))
     }
 }
 
-/// What a write did: the index, the id, its sequence number and version, the result.
-pub(crate) struct Outcome(Arc<Index>, String, (u64, u64), &'static str);
-
-impl Outcome {
-    fn reply(&self, call: &Call) -> Reply {
-        let Outcome(index, id, (seq_no, version), result) = self;
-        let copies = u8::from(*result != "noop");
-        let mut body = json!({
-            "_index": index.name, "_id": id, "_version": version, "result": result,
-            "_shards": {"total": copies, "successful": copies, "failed": 0}, "_seq_no": seq_no, "_primary_term": 1,
-        });
-        // Every write is visible to searches, so the answer may say it wherever it was asked for.
-        if !matches!(call.param("refresh"), "" | "false") {
-            body["forced_refresh"] = json!(true);
-        }
-        match *result {
-            "created" => (201, body),
-            "not_found" => (404, body),
-            _ => (200, body),
-        }
-    }
+/// The answer to a write that gave these numbers, the sequence number and the version.
+fn done(index: &Index, id: &str, (seq_no, version): (u64, u64), result: &str) -> Reply {
+    let status = match result {
+        "created" => 201,
+        "not_found" => 404,
+        _ => 200,
+    };
+    let copies = u8::from(result != "noop");
+    let shown = json!({
+        "_index": index.name, "_id": id, "_version": version, "result": result,
+        "_shards": {"total": copies, "successful": copies, "failed": 0}, "_seq_no": seq_no, "_primary_term": 1,
+    });
+    (status, shown)
 }
 
 /// Parses a source; a source that is not a JSON object is the client's mistake.
-fn parse_source(id: &str, source: &str) -> Result<Map<String, Value>> {
-    match serde_json::from_str(source) {
-        Ok(document) => Ok(document),
-        Err(error) => refuse!(
-            DOCUMENT,
-            "[1:1] failed to parse document with id '{id}': {error}"
-        ),
-    }
+fn parse_source(source: &str) -> Result<Value> {
+    let object = serde_json::from_str(source).map(Value::Object);
+    object.map_err(|error| Problem::illegal(format!("no JSON object: {error}")).of_document())
 }
 
 /// Carries out one operation inside a transaction. After an `Err` no document has changed.
-fn apply(batch: &mut Batch, operation: &Operation, body: &str) -> Result<Outcome> {
+fn apply(batch: &mut Batch, operation: &Operation, body: &str) -> Result<Reply> {
     operation.check()?;
-    let index = match operation.action.as_str() {
-        "delete" => one(&batch.catalogue, &operation.index)?,
-        _ => target(batch, &operation.index)?,
-    };
+    let name = &operation.index;
+    if operation.action == "delete" && !batch.catalogue.contains_key(real(name)) {
+        return Err(Problem::missing_index(name));
+    }
+    let index = target(batch, name)?;
     let (id, former) = match &operation.id {
         Some(id) => (id.clone(), batch.get(&index, id)?),
         None => (random_name()?, None),
     };
-    let former = former.as_ref();
-    operation.check_expectation(&id, former)?;
+    operation.check_expectation(&id, former.as_ref())?;
     match (operation.action.as_str(), former) {
-        ("update", _) => update(batch, &operation.pipeline, &index, &id, former, body),
-        ("delete", Some(former)) => {
-            let numbers = batch.remove(&index, former)?;
-            Ok(Outcome(index, id, numbers, "deleted"))
+        // As in Elasticsearch no pipeline sees a part of a document.
+        ("update", former) => {
+            let mut body = parse_source(body)?;
+            check("update", &body, "doc!:object")?;
+            let Some(former) = former else {
+                let reason = format!("[{id}]: document missing");
+                return Err(Problem::new(404, "document_missing_exception", reason));
+            };
+            let mut document = former.parsed()?;
+            if merge(&mut document, body["doc"].take()) {
+                return store(batch, &index, &id, &document, Some(&former));
+            }
+            let numbers = (former.seq_no, former.version);
+            Ok(done(&index, &id, numbers, "noop"))
         }
-        ("delete", None) => {
-            let number = batch.take_number(&index, 0)?;
-            Ok(Outcome(index, id, (number, 1), "not_found"))
+        ("delete", former) => {
+            let result = if former.is_some() {
+                "deleted"
+            } else {
+                "not_found"
+            };
+            let numbers = batch.put(&index, &id, "", former.as_ref())?;
+            Ok(done(&index, &id, numbers, result))
         }
-        _ => {
-            let mut document = parse_source(&id, body)?;
+        (_, former) => {
+            let mut document = parse_source(body)?;
             pipeline::run(&operation.pipeline, &mut document)?;
-            store(batch, &index, &id, &document, former)
+            store(batch, &index, &id, &document, former.as_ref())
         }
     }
 }
 
-/// Writes a document, with the fields that it adds to the mapping.
+/// Writes a document, an object, with the fields that it adds to the mapping.
 pub(crate) fn store(
     batch: &mut Batch,
     index: &Arc<Index>,
     id: &str,
-    document: &Map<String, Value>,
+    document: &Value,
     former: Option<&Document>,
-) -> Result<Outcome> {
-    let limit = index.settings.get("mapping.total_fields.limit");
-    let limit = limit.and_then(|limit| limit.as_str()?.parse().ok());
-    if let Cow::Owned(mapping) = index
-        .mapping
-        .check(id, document, limit.unwrap_or(FIELD_LIMIT))?
-    {
+) -> Result<Reply> {
+    if let Cow::Owned(mapping) = index.mapping.fit(document)? {
         let mut changed = index.as_ref().clone();
         changed.mapping = mapping;
-        batch.set_index(changed);
+        batch.set_index(changed)?;
     }
-    let result = if former.is_some() {
-        "updated"
-    } else {
-        "created"
-    };
-    let numbers = batch.put(index, id, &serde_json::to_string(document)?, former)?;
-    Ok(Outcome(index.clone(), id.to_owned(), numbers, result))
-}
-
-fn update(
-    batch: &mut Batch,
-    pipeline: &str,
-    index: &Arc<Index>,
-    id: &str,
-    former: Option<&Document>,
-    body: &str,
-) -> Result<Outcome> {
-    let mut body = Value::Object(parse_source(id, body)?);
-    schema::check("update", &body)?;
-    let as_upsert = body["doc_as_upsert"] == true;
-    let mut object = |key: &str| serde_json::from_value::<Map<_, _>>(body[key].take()).ok();
-    let (mut partial, mut upsert) = (object("doc"), object("upsert"));
-    if partial.is_none() && upsert.is_none() {
-        refuse!(REQUEST, "Validation Failed: 1: script or doc is missing;");
-    }
-    if as_upsert {
-        upsert = partial.clone();
-    }
-    // As in Elasticsearch a pipeline sees a partial document only if it may be inserted.
-    for document in upsert
-        .iter_mut()
-        .chain(partial.iter_mut().filter(|_| as_upsert))
-    {
-        pipeline::run(pipeline, document)?;
-    }
-    match (former, upsert) {
-        (None, Some(document)) => store(batch, index, id, &document, None),
-        (None, None) => {
-            let reason = format!("[{id}]: document missing");
-            Err(Problem::new(404, "document_missing_exception", reason))
-        }
-        (Some(former), _) => {
-            let mut document = serde_json::from_str(&former.source)?;
-            if merge(&mut document, partial.unwrap_or_default()) {
-                return store(batch, index, id, &document, Some(former));
-            }
-            let numbers = (former.seq_no, former.version);
-            Ok(Outcome(index.clone(), id.to_owned(), numbers, "noop"))
-        }
-    }
+    let (number, version) = batch.put(index, id, &document.to_string(), former)?;
+    let result = if version > 1 { "updated" } else { "created" };
+    Ok(done(index, id, (number, version), result))
 }
 
 /// Lays a partial document over a document: objects are merged, everything else is replaced. A dotted name is a
 /// name like any other. Returns whether anything changed.
-pub(crate) fn merge(document: &mut Map<String, Value>, partial: Map<String, Value>) -> bool {
-    let mut changed = false;
-    for (key, value) in partial {
-        match (document.get_mut(&key), value) {
-            (Some(Value::Object(old)), Value::Object(new)) => changed |= merge(old, new),
-            (Some(old), new) if *old == new => {}
-            (_, new) => {
-                document.insert(key, new);
-                changed = true;
+pub(crate) fn merge(document: &mut Value, partial: Value) -> bool {
+    match (document, partial) {
+        (Value::Object(old), Value::Object(new)) => {
+            let mut changed = false;
+            for (key, value) in new {
+                changed |= !old.contains_key(&key);
+                changed |= merge(old.entry(key).or_insert(Value::Null), value);
             }
+            changed
         }
+        (old, new) => std::mem::replace(old, new) != *old,
     }
-    changed
+}
+
+/// The `_source` of a document, filtered by the parameter `_source` of the address or else that of a body: a truth, a
+/// pattern or a list of patterns. `None` if it is not wanted.
+pub(crate) fn source_of(call: &Call, body: &Value, document: &Document) -> Result<Option<Value>> {
+    let patterns: Vec<String> = match (call.param("_source"), body) {
+        ("", Value::Bool(false)) | ("false", _) => return Ok(None),
+        ("", Value::Bool(true)) | ("true", _) => Vec::new(),
+        ("", patterns) => many(patterns).map(plain_text).collect(),
+        (patterns, _) => patterns.split(',').map(str::to_owned).collect(),
+    };
+    Ok(Some(pick(document.parsed()?, &patterns)))
 }
 
 /// A document as `_doc` and `_mget` show it.
 fn find(call: &Call, name: &str, id: &str) -> Result<Value> {
-    let index = one(&call.engine.storage.catalogue()?, name)?;
-    let Some(document) = call.engine.storage.view(&index.name)?.get(id)? else {
-        return Ok(json!({"_index": index.name, "_id": id, "found": false}));
+    let view = call.engine.storage.view(name)?;
+    let index = &view.index.name;
+    let Some(document) = view.get(id)? else {
+        return Ok(json!({"_index": index, "_id": id, "found": false}));
     };
     let (seq_no, version) = (document.seq_no, document.version);
     let mut shown = json!({
-        "_index": index.name, "_id": id, "_version": version, "_seq_no": seq_no, "_primary_term": 1, "found": true
+        "_index": index, "_id": id, "_version": version, "_seq_no": seq_no, "_primary_term": 1, "found": true
     });
-    let wanted = Selection::of_source(call.param("_source"), &Value::Null)?;
-    if !wanted.nothing {
-        shown["_source"] = wanted.apply(serde_json::from_str(&document.source)?);
+    if let Some(source) = source_of(call, &Value::Null, &document)? {
+        shown["_source"] = source;
     }
     Ok(shown)
 }
 
+/// `GET /{index}/_doc/{id}`, and `_source` in the place of `_doc`.
 pub(crate) fn get(call: &Call, index: &str, id: &str) -> Result<Reply> {
-    let found = find(call, index, id)?;
-    Ok((if found["found"] == true { 200 } else { 404 }, found))
-}
-
-pub(crate) fn get_source(call: &Call, index: &str, id: &str) -> Result<Reply> {
-    match find(call, index, id)? {
-        mut found if found["found"] == true => Ok((200, found["_source"].take())),
-        _ => Err(Problem::not_found(format!(
-            "Document not found [{index}]/[{id}]"
-        ))),
-    }
+    let mut found = find(call, index, id)?;
+    let status = if found["found"] == true { 200 } else { 404 };
+    let is_source = call.path[1] == "_source";
+    let shown = if is_source {
+        found["_source"].take()
+    } else {
+        found
+    };
+    Ok((status, shown))
 }
 
 pub(crate) fn write(call: &Call, action: &str, index: &str, id: Option<&str>) -> Result<Reply> {
-    if action != "delete" && call.body.is_empty() {
-        refuse!(PARSING, "request body is required");
-    }
     let operation = Operation {
         action: action.to_owned(),
         index: index.to_owned(),
@@ -267,88 +214,60 @@ pub(crate) fn write(call: &Call, action: &str, index: &str, id: Option<&str>) ->
         pipeline: call.param("pipeline").to_owned(),
     };
     let storage = &call.engine.storage;
-    let outcome = storage.write(|batch| apply(batch, &operation, call.body))?;
-    Ok(outcome.reply(call))
+    storage.write(|batch| apply(batch, &operation, call.body))
 }
 
 /// `/{index}/_mget` with `ids`.
 pub(crate) fn get_many(call: &Call, index: &str) -> Result<Reply> {
-    let body = call.object("mget")?;
-    let ids = many(&body["ids"]).map(plain_text);
-    let found = ids
-        .map(|id| find(call, index, &id))
-        .collect::<Result<Value>>()?;
-    Ok((200, json!({"docs": found})))
+    let body = call.object("mget", "ids!:list")?;
+    let found = many(&body["ids"]).map(|id| find(call, index, &plain_text(id)));
+    Ok((200, json!({"docs": found.collect::<Result<Value>>()?})))
 }
 
 /// Cuts a bulk body into operations and their source lines. The first malformed line fails the whole request.
 fn parse_bulk<'b>(call: &'b Call, index: &str) -> Result<Vec<(Operation, &'b str)>> {
-    if call.body.trim().is_empty() {
-        refuse!(PARSING, "request body is required");
-    }
-    if !call.body.ends_with('\n') {
-        refuse!(
-            ILLEGAL,
-            "The bulk request must be terminated by a newline [\\n]"
-        );
-    }
     let mut operations = Vec::new();
-    let is_blank = |line: &str| line.trim().is_empty();
-    let mut lines = call.body.split('\n').zip(1..);
-    while let Some((line, number)) = lines.next() {
-        if is_blank(line) {
-            continue;
-        }
-        let Some(operation) = parse_action(call, line, index)? else {
-            refuse!(
-                ILLEGAL,
-                "Malformed action/metadata line [{number}], expected one action"
-            );
-        };
+    let mut lines = call.body.lines();
+    while let Some(line) = lines.find(|line| !line.trim().is_empty()) {
+        let operation = parse_action(call, line, index)?;
         operation.check()?;
         let source = match operation.action.as_str() {
-            "delete" => Some(("", 0)),
-            _ => lines.next().filter(|(source, _)| !is_blank(source)),
+            "delete" => Some(""),
+            _ => lines.next().filter(|source| !source.trim().is_empty()),
         };
-        let Some((source, _)) = source else {
+        let Some(source) = source else {
             refuse!(
-                ILLEGAL,
-                "Malformed action/metadata line [{number}], expected a source after it"
-            );
+                "a source is expected after the action number [{}]",
+                operations.len() + 1
+            )
         };
         operations.push((operation, source));
+    }
+    if operations.is_empty() {
+        refuse!("request body is required");
     }
     Ok(operations)
 }
 
-/// `None` if the line is no action.
-fn parse_action(call: &Call, line: &str, index: &str) -> Result<Option<Operation>> {
+fn parse_action(call: &Call, line: &str, index: &str) -> Result<Operation> {
     let parsed = serde_json::from_str::<Map<String, Value>>(line).unwrap_or_default();
     let mut entries = parsed.into_iter();
     let (Some((action, metadata)), None) = (entries.next(), entries.next()) else {
-        return Ok(None);
+        refuse!("malformed action, expected an object with one entry")
     };
     if !matches!(action.as_str(), "index" | "create" | "update" | "delete") {
-        return Ok(None);
+        refuse!("malformed action, unknown: [{action}]");
     }
-    schema::check("bulk_action", &metadata)?;
-    let given = |key: &str| {
-        metadata
-            .get(key)
-            .filter(|value| !value.is_null())
-            .map(plain_text)
-    };
-    let expected = (
-        metadata["if_seq_no"].as_u64(),
-        metadata["if_primary_term"].as_u64(),
-    );
-    Ok(Some(Operation {
+    check("action", &metadata, ACTION)?;
+    let text = |key: &str| metadata[key].as_str().map(str::to_owned);
+    let number = |key: &str| metadata[key].as_u64();
+    Ok(Operation {
         action,
-        index: given("_index").unwrap_or_else(|| index.to_owned()),
-        id: given("_id"),
-        expected,
-        pipeline: given("pipeline").unwrap_or_else(|| call.param("pipeline").to_owned()),
-    }))
+        index: text("_index").unwrap_or_else(|| index.to_owned()),
+        id: text("_id"),
+        expected: (number("if_seq_no"), number("if_primary_term")),
+        pipeline: call.param("pipeline").to_owned(),
+    })
 }
 
 /// `_bulk`: many writes in one transaction, each with its own result.
@@ -359,8 +278,7 @@ pub(crate) fn bulk(call: &Call, index: &str) -> Result<Reply> {
     call.engine.storage.write(|batch| {
         for (operation, source) in operations {
             let item = match apply(batch, &operation, source) {
-                Ok(outcome) => {
-                    let (status, mut item) = outcome.reply(call);
+                Ok((status, mut item)) => {
                     item["status"] = json!(status);
                     item
                 }

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::errors::{Problem, Result};
+use crate::errors::Result;
 use crate::search::points::Points;
 use crate::search::words::FullText;
 use crate::storage::{Index, Storage, lock};
@@ -18,8 +17,6 @@ use crate::storage::{Index, Storage, lock};
 pub(crate) struct Engine {
     pub(crate) storage: Storage,
     pub(crate) points: Points,
-    /// Makes work on the full-text indices end at the next document.
-    pub(crate) closing: AtomicBool,
     texts: Mutex<HashMap<String, Arc<FullText>>>,
     folder: PathBuf,
 }
@@ -37,20 +34,14 @@ impl Engine {
         Ok(Engine {
             storage: Storage::open(&folder.join("store.redb"))?,
             points: Points::default(),
-            closing: AtomicBool::new(false),
             texts: Mutex::default(),
             folder: folder.join("search"),
         })
     }
 
-    /// The full-text index of an index, opened when first asked for. That of a deleted index is not made again.
+    /// The full-text index of an index, opened when first asked for.
     pub(crate) fn full_text(&self, index: &Index) -> Result<Arc<FullText>> {
         let mut texts = lock(&self.texts);
-        let catalogue = self.storage.catalogue()?;
-        let known = catalogue.get(&index.name).map(|known| &known.uuid);
-        if known != Some(&index.uuid) {
-            return Err(Problem::missing_index(&index.name));
-        }
         if let Some(text) = texts.get(&index.uuid) {
             return Ok(text.clone());
         }
@@ -66,16 +57,5 @@ impl Engine {
         lock(&self.texts).remove(&index.uuid);
         // What is left behind is only space: the name is never used again.
         let _ = std::fs::remove_dir_all(self.folder.join(&index.uuid));
-    }
-
-    /// Brings every full-text index up to date, so that searches need not wait.
-    pub(crate) fn catch_up(&self) -> Result<()> {
-        for index in self.storage.catalogue()?.values() {
-            if !self.closing.load(Ordering::Relaxed) {
-                self.full_text(index)?.view(self, index)?;
-            }
-        }
-        self.points.drop_expired();
-        Ok(())
     }
 }

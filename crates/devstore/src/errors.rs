@@ -7,38 +7,36 @@ use serde_json::{Value, json};
 /// The result of everything that a client can cause to fail.
 pub(crate) type Result<T> = std::result::Result<T, Problem>;
 
-/// Types of errors that have the status 400.
-pub(crate) const ILLEGAL: &str = "illegal_argument_exception";
-pub(crate) const PARSING: &str = "parsing_exception";
-pub(crate) const SHAPE: &str = "x_content_parse_exception";
-pub(crate) const DOCUMENT: &str = "document_parsing_exception";
-pub(crate) const SHARD: &str = "query_shard_exception";
-pub(crate) const STATE: &str = "status_exception";
-pub(crate) const REQUEST: &str = "action_request_validation_exception";
-
 /// A refused or failed request: what the client is told.
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) status: u16,
-    pub(crate) reason: String,
     /// The inner object, as it stands in bulk items.
     pub(crate) cause: Value,
 }
 
 impl Problem {
     pub(crate) fn new(status: u16, kind: &str, reason: impl Display) -> Problem {
-        let reason = reason.to_string();
-        let cause = json!({"type": kind, "reason": reason});
-        Problem {
-            status,
-            reason,
-            cause,
-        }
+        let cause = json!({"type": kind, "reason": reason.to_string()});
+        Problem { status, cause }
+    }
+
+    pub(crate) fn illegal(reason: impl Display) -> Problem {
+        Problem::new(400, "illegal_argument_exception", reason)
+    }
+
+    /// The same for a document that cannot be taken.
+    pub(crate) fn of_document(mut self) -> Problem {
+        self.cause["type"] = json!("document_parsing_exception");
+        self
     }
 
     pub(crate) fn missing_index(name: &str) -> Problem {
+        if name.contains(['*', ',']) || name == "_all" {
+            return Problem::unsupported(format!("[{name}] in the place of one index"));
+        }
         let reason = format!("no such index [{name}]");
-        Problem::new(404, "index_not_found_exception", reason).with("index", name)
+        Problem::new(404, "index_not_found_exception", reason)
     }
 
     pub(crate) fn not_found(reason: impl Display) -> Problem {
@@ -50,16 +48,6 @@ impl Problem {
         let advice = "docs/store.md lists what is, and how to move to Elasticsearch";
         let reason = format!("{what} is not supported by this small store; {advice}");
         Problem::new(501, "not_supported_exception", reason)
-    }
-
-    /// The error for work that the end of the store interrupts.
-    pub(crate) fn stopped() -> Problem {
-        Problem::new(503, "node_closed_exception", "the store is being stopped")
-    }
-
-    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Problem {
-        self.cause[key] = value.into();
-        self
     }
 
     /// The whole error body.
@@ -77,10 +65,10 @@ impl<E: std::error::Error> From<E> for Problem {
     }
 }
 
-/// Returns from a function with a 400 of the given type.
+/// Returns from a function with a 400.
 macro_rules! refuse {
-    ($kind:expr, $($reason:tt)*) => {
-        return Err(crate::errors::Problem::new(400, $kind, format!($($reason)*)))
+    ($($reason:tt)*) => {
+        return Err(crate::errors::Problem::illegal(format!($($reason)*)))
     };
 }
 

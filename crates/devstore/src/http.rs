@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use futures_util::StreamExt;
+use flate2::read::MultiGzDecoder;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::errors::{ILLEGAL, PARSING, Problem, Result, refuse, unsupported};
-use crate::select::Selection;
-use crate::{router, schema, security};
+use crate::errors::{Problem, Result, refuse, unsupported};
+use crate::schema::check;
+use crate::select::pick;
+use crate::{router, security};
 
 /// Largest body, before and after unpacking. As `http.max_content_length` of Elasticsearch.
 const BODY_LIMIT: usize = 100 << 20;
@@ -45,7 +46,7 @@ impl Call<'_> {
         match self.params.get(key).map(|text| text.parse()) {
             None => Ok(None),
             Some(Ok(number)) => Ok(Some(number)),
-            _ => refuse!(ILLEGAL, "[{key}] must be a number"),
+            _ => refuse!("[{key}] must be a number"),
         }
     }
 
@@ -54,14 +55,14 @@ impl Call<'_> {
         match serde_json::from_str(self.body) {
             Ok(object) => Ok(Value::Object(object)),
             Err(_) if self.body.trim().is_empty() => Ok(json!({})),
-            Err(error) => refuse!(PARSING, "the body is not a JSON object: {error}"),
+            Err(error) => refuse!("the body is not a JSON object: {error}"),
         }
     }
 
-    /// The body as an object of the shape of that name.
-    pub(crate) fn object(&self, shape: &str) -> Result<Value> {
+    /// The body as an object with these keys, see [`check`].
+    pub(crate) fn object(&self, name: &str, keys: &str) -> Result<Value> {
         let body = self.any_object()?;
-        schema::check(shape, &body)?;
+        check(name, &body, keys)?;
         Ok(body)
     }
 }
@@ -76,39 +77,33 @@ impl Shared {
     /// Works with the engine; the store cannot close before this returns.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&Engine) -> Result<T>) -> Result<T> {
         let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        work(engine.as_ref().ok_or_else(Problem::stopped)?)
+        let stopped = || Problem::new(503, "node_closed_exception", "the store is being stopped");
+        work(engine.as_ref().ok_or_else(stopped)?)
     }
 }
 
+/// The body, unpacked. One that is too large is read, within reason, so that the client gets to see the answer.
 async fn read_body(headers: &HeaderMap, body: Body) -> Result<String> {
-    let garbled = |what: String| Problem::new(400, PARSING, format!("the body is garbled: {what}"));
-    let (mut bytes, mut length) = (Vec::new(), 0);
-    let mut stream = body.into_data_stream();
-    // A body that is too large is read to its end, within reason, so that the client gets to see the answer.
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| garbled(error.to_string()))?;
-        length += chunk.len();
-        match length {
-            0..=BODY_LIMIT => bytes.extend_from_slice(&chunk),
-            _ if length < 4 * BODY_LIMIT => bytes = Vec::new(),
-            _ => break,
-        }
-    }
-    if headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding == "gzip")
-    {
+    let too_large = || {
+        let reason = "the body is larger than 100 MB, or broken off";
+        Problem::new(413, "content_too_long_exception", reason)
+    };
+    let packed = to_bytes(body, 2 * BODY_LIMIT).await;
+    let mut bytes = packed.map_err(|_| too_large())?.to_vec();
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding == "gzip") && bytes.len() <= BODY_LIMIT {
         let mut unpacked = Vec::new();
-        let mut reader = flate2::read::MultiGzDecoder::new(&*bytes).take(BODY_LIMIT as u64 + 1);
-        let read = reader.read_to_end(&mut unpacked);
-        length = length.max(read.map_err(|error| garbled(error.to_string()))?);
+        let mut reader = MultiGzDecoder::new(&*bytes).take(BODY_LIMIT as u64 + 1);
+        if let Err(error) = reader.read_to_end(&mut unpacked) {
+            refuse!("the body cannot be unpacked: {error}");
+        }
         bytes = unpacked;
     }
-    if length > BODY_LIMIT {
-        let reason = "the body is larger than 100 MB";
-        return Err(Problem::new(413, "content_too_long_exception", reason));
+    match String::from_utf8(bytes) {
+        Ok(text) if text.len() <= BODY_LIMIT => Ok(text),
+        Ok(_) => Err(too_large()),
+        Err(error) => refuse!("the body is garbled: {error}"),
     }
-    String::from_utf8(bytes).map_err(|error| garbled(error.to_string()))
 }
 
 async fn answer(shared: Arc<Shared>, request: Request) -> Result<(u16, String)> {
@@ -119,18 +114,13 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<(u16, String)> 
         let address = head.uri.path();
         let parts = address.trim_matches('/').split('/').map(percent_decode_str);
         let parts: Vec<_> = parts.map(|part| part.decode_utf8_lossy()).collect();
-        let mut path: Vec<&str> = parts.iter().map(|part| &**part).collect();
-        if path == [""] {
-            path.clear();
-        }
+        let path: Vec<&str> = parts.iter().map(|part| &**part).collect();
         let params = Query::<HashMap<String, String>>::try_from_uri(&head.uri);
-        let (Ok(Query(params)), false) = (params, path.contains(&"")) else {
-            refuse!(ILLEGAL, "a part of [{address}] is empty or garbled")
+        let (Ok(Query(params)), false) = (params, path.len() > 1 && path.contains(&"")) else {
+            refuse!("a part of [{address}] is empty or garbled")
         };
-        if let Some(name) = UNSUPPORTED
-            .split(' ')
-            .find(|name| params.contains_key(*name))
-        {
+        let mut unsupported = UNSUPPORTED.split(' ');
+        if let Some(name) = unsupported.find(|name| params.contains_key(*name)) {
             unsupported!("the parameter [{name}]");
         }
         shared.with(|engine| {
@@ -143,15 +133,10 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<(u16, String)> 
                 body: &body,
             };
             let (status, body) = router::route(&call)?;
-            let filter = if status < 400 {
-                call.param("filter_path")
-            } else {
-                ""
-            };
-            Ok((
-                status,
-                Selection::of_filter_path(filter).apply(body).to_string(),
-            ))
+            let patterns = call.param("filter_path").split(',');
+            let patterns = patterns.filter(|pattern| !pattern.is_empty() && status < 400);
+            let patterns: Vec<String> = patterns.map(str::to_owned).collect();
+            Ok((status, pick(body, &patterns).to_string()))
         })
     };
     tokio::task::spawn_blocking(work).await?
@@ -159,10 +144,8 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<(u16, String)> 
 
 /// Serves one request.
 pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let is_head = request.method() == Method::HEAD;
-    let answered = answer(shared, request).await;
-    let (status, body) =
-        answered.unwrap_or_else(|problem| (problem.status, problem.body().to_string()));
+    let refused = |problem: Problem| (problem.status, problem.body().to_string());
+    let (status, body) = answer(shared, request).await.unwrap_or_else(refused);
     if status == 500 {
         tracing::error!(status, body, "a request to the store failed");
     }
@@ -174,6 +157,5 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
         let challenge = "Basic realm=\"security\", charset=\"UTF-8\"";
         response = response.header(header::WWW_AUTHENTICATE, challenge);
     }
-    let body = if is_head { String::new() } else { body };
     response.body(Body::from(body)).unwrap_or_default()
 }

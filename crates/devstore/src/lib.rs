@@ -26,23 +26,15 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::engine::Engine;
 use crate::http::Shared;
 
-/// Time between two looks for documents that the full-text index has not seen.
-const CATCH_UP_EVERY: Duration = Duration::from_secs(1);
-/// How long open requests may take when the store stops.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
-
-/// What a store needs to start.
+/// What a store needs to start. Nothing prints it, for it holds a password.
 #[derive(Clone)]
 pub struct StoreConfig {
     /// Where everything is kept. Made if it is not there. Only one store may use a folder at a time.
@@ -51,17 +43,6 @@ pub struct StoreConfig {
     pub listen: SocketAddr,
     /// The password of the user `elastic`. `None`: nobody is asked for credentials.
     pub password: Option<String>,
-}
-
-impl fmt::Debug for StoreConfig {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let password = self.password.as_ref().map(|_| "***");
-        let mut shown = formatter.debug_struct("StoreConfig");
-        shown
-            .field("folder", &self.folder)
-            .field("listen", &self.listen);
-        shown.field("password", &password).finish()
-    }
 }
 
 /// Why a store does not start or does not stop cleanly.
@@ -107,9 +88,7 @@ impl StoreError {
 pub struct Store {
     address: SocketAddr,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    server: JoinHandle<std::io::Result<()>>,
-    catching_up: JoinHandle<()>,
+    server: JoinHandle<()>,
 }
 
 impl Store {
@@ -129,17 +108,11 @@ impl Store {
         let address = listener.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared { engine, password });
         let router = axum::Router::new().fallback(http::serve);
-        let (stop, stopped) = oneshot::channel::<()>();
-        // A sender that is gone means the same as one that speaks.
-        let until_stopped = async move { stopped.await.unwrap_or_default() };
         let server = axum::serve(listener, router.with_state(shared.clone()));
-        let server = server.with_graceful_shutdown(until_stopped);
         tracing::info!(%address, "the store is listening");
         Ok(Store {
             address,
-            stop: Some(stop),
-            server: tokio::spawn(async move { server.await }),
-            catching_up: tokio::spawn(catch_up(shared.clone())),
+            server: tokio::spawn(async move { server.await.unwrap_or_default() }),
             shared,
         })
     }
@@ -154,31 +127,22 @@ impl Store {
         format!("http://{}", self.address)
     }
 
-    /// Stops listening, lets open requests end within five seconds, and closes the folder. The folder is free when
-    /// this returns.
+    /// Stops listening, lets the writes that are being worked on end, and closes the folder. Folder and port are free
+    /// when this returns.
     ///
     /// # Errors
-    /// The server ended with an error.
+    /// The store ended in an unexpected way.
     pub async fn stop(mut self) -> Result<(), StoreError> {
-        drop(self.stop.take());
-        let ended = tokio::time::timeout(STOP_PATIENCE, &mut self.server).await;
+        self.server.abort();
+        let _ = (&mut self.server).await;
         let closing = spawn_blocking(move || drop(self)).await;
-        closing.map_err(StoreError::internal)?;
-        let served = ended.unwrap_or(Ok(Ok(())));
-        served
-            .map_err(StoreError::internal)?
-            .map_err(StoreError::internal)
+        closing.map_err(StoreError::internal)
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
         self.server.abort();
-        self.catching_up.abort();
-        let _ = self.shared.with(|engine| {
-            engine.closing.store(true, Ordering::Relaxed);
-            Ok(())
-        });
         // Waits for requests that are being worked on; the file is closed when this is done.
         let engine = self.shared.engine.write();
         engine.unwrap_or_else(PoisonError::into_inner).take();
@@ -197,19 +161,4 @@ fn open(folder: &Path) -> Result<Engine, StoreError> {
         redb::Error::DatabaseAlreadyOpen => StoreError::FolderInUse(folder.to_owned()),
         error => unusable(&error),
     })
-}
-
-/// Brings the full-text indices up to date in the background.
-async fn catch_up(shared: Arc<Shared>) {
-    loop {
-        let shared = shared.clone();
-        let done = spawn_blocking(move || shared.with(Engine::catch_up)).await;
-        if let Ok(Err(problem)) = done
-            && problem.status == 500
-        {
-            let reason = problem.reason;
-            tracing::warn!(reason, "a full-text index could not be brought up to date");
-        }
-        tokio::time::sleep(CATCH_UP_EVERY).await;
-    }
 }

@@ -10,7 +10,7 @@ use crate::{connectors, indices, pipeline, security};
 
 pub(crate) fn route(call: &Call) -> Result<Reply> {
     match (call.method, call.path) {
-        ("GET", []) => fixed("about"),
+        ("GET", [""]) => fixed("about"),
         ("GET", ["_license"]) => fixed("license"),
         ("GET", ["_ingest", "pipeline", name]) => pipeline::show(name),
         ("POST" | "PUT", ["_security", "api_key"]) => security::issue_key(call),
@@ -26,10 +26,9 @@ pub(crate) fn route(call: &Call) -> Result<Reply> {
         ("POST", [index, "_pit"]) => points::open(call, index),
         ("GET" | "POST", [index, "_refresh"]) => indices::refresh(call, index),
         ("GET", [index, "_stats"]) => indices::stats(call, index),
-        ("GET", [index, "_mapping"]) => indices::show(call, index, &["mappings"]),
+        ("GET", [index, "_mapping"]) => indices::show(call, index),
         ("PUT" | "POST", [index, "_mapping"]) => indices::put_mapping(call, index),
-        ("GET", [index, "_doc", id]) => documents::get(call, index, id),
-        ("GET", [index, "_source", id]) => documents::get_source(call, index, id),
+        ("GET", [index, "_doc" | "_source", id]) => documents::get(call, index, id),
         ("POST", [index, "_doc"]) => write(call, "index", index, None),
         ("PUT" | "POST", [index, "_doc", id]) => write(call, "index", index, Some(id)),
         ("DELETE", [index, "_doc", id]) => write(call, "delete", index, Some(id)),
@@ -37,9 +36,7 @@ pub(crate) fn route(call: &Call) -> Result<Reply> {
         ("POST", [index, "_update", id]) => write(call, "update", index, Some(id)),
         ("PUT", [index]) if !index.starts_with('_') => indices::create(call, index),
         ("DELETE", [index]) if !index.starts_with('_') => indices::delete(call, index),
-        ("GET", [index]) if !index.starts_with('_') => {
-            indices::show(call, index, &["aliases", "mappings", "settings"])
-        }
+        ("GET", [index]) if !index.starts_with('_') => indices::show(call, index),
         (method, path) => unsupported!("[{method} /{}]", path.join("/")),
     }
 }

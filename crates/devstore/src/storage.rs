@@ -1,9 +1,10 @@
 //! The source of truth: one redb file. A write that was acknowledged has been synced to disk.
 //!
 //! Documents lie under the sequence number of their last write, so that a scan in that order is a stable
-//! `_shard_doc` order, and what the full-text index has not seen yet is always the end of it.
+//! `_shard_doc` order, and what the full-text index has not seen yet is always the end of it. A deletion leaves a row
+//! without a source, so that the full-text index hears of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::{Database, ReadOnlyTable, ReadTransaction, WriteTransaction};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::errors::{Problem, Result};
 use crate::mapping::Mapping;
 
 /// The uuid of an index, and what lies under it.
 type InIndex<K> = (&'static str, K);
-/// Version, id and source of a document.
+/// Version, id and source of a document; no source means that it was deleted.
 type Row<'r> = (u64, &'r str, &'r str);
 /// Name of an index to what is known of it.
 const CATALOGUE: TableDefinition<&str, &str> = TableDefinition::new("catalogue");
@@ -27,8 +28,6 @@ const COUNTS: TableDefinition<&str, (u64, u64)> = TableDefinition::new("counts")
 const DOCUMENTS: TableDefinition<InIndex<u64>, Row<'static>> = TableDefinition::new("documents");
 /// Id to sequence number.
 const IDS: TableDefinition<InIndex<&str>, u64> = TableDefinition::new("ids");
-/// Ids of deleted documents, until the full-text index has heard of them.
-const GONE: TableDefinition<InIndex<u64>, &str> = TableDefinition::new("gone");
 const KEYS: TableDefinition<&str, &str> = TableDefinition::new("api_keys");
 /// Memory that redb may use for pages of the file.
 const CACHE_BYTES: usize = 32 << 20;
@@ -39,15 +38,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What is known of an index besides its documents.
-#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Index {
     pub(crate) name: String,
     pub(crate) uuid: String,
-    pub(crate) history_uuid: String,
-    pub(crate) created_at: i64,
-    pub(crate) aliases: Map<String, Value>,
-    /// By their full names without `index.`, all as texts.
-    pub(crate) settings: Map<String, Value>,
     pub(crate) mapping: Mapping,
 }
 
@@ -114,7 +108,7 @@ impl View {
         Ok(row.map(|row| Document::of(seq_no, row.value())))
     }
 
-    /// The documents in the order of their sequence numbers.
+    /// The documents in the order of their sequence numbers, with the deleted ones.
     pub(crate) fn scan(&self, from: u64) -> Result<impl Iterator<Item = Result<Document>>> {
         let rows = self.documents.range(self.index.numbers(from))?;
         Ok(rows.map(|row| {
@@ -123,17 +117,20 @@ impl View {
         }))
     }
 
-    /// The sequence numbers of the first `most` documents from a number on.
-    pub(crate) fn numbers(&self, from: u64, most: usize) -> Result<Vec<u64>> {
-        let rows = self.documents.range(self.index.numbers(from))?;
-        rows.take(most).map(|row| Ok(row?.0.value().1)).collect()
+    /// The documents in the order of their sequence numbers.
+    pub(crate) fn live(&self, from: u64) -> Result<impl Iterator<Item = Result<Document>>> {
+        let is_there = |document: &Document| !document.source.is_empty();
+        let documents = self.scan(from)?;
+        Ok(documents.filter(move |document| document.as_ref().map_or(true, is_there)))
     }
+}
 
-    /// The ids deleted at `from` or later.
-    pub(crate) fn gone(&self, from: u64) -> Result<Vec<String>> {
-        let gone = self.transaction.open_table(GONE)?;
-        let gone = gone.range(self.index.numbers(from))?;
-        gone.map(|entry| Ok(entry?.1.value().to_owned())).collect()
+/// The name of an index, where the name of the protocol is an alias.
+pub(crate) fn real(name: &str) -> &str {
+    match name {
+        ".elastic-connectors" => ".elastic-connectors-v1",
+        ".elastic-connectors-sync-jobs" => ".elastic-connectors-sync-jobs-v1",
+        name => name,
     }
 }
 
@@ -150,7 +147,6 @@ impl Storage {
         transaction.open_table(COUNTS)?;
         transaction.open_table(DOCUMENTS)?;
         transaction.open_table(IDS)?;
-        transaction.open_table(GONE)?;
         transaction.open_table(KEYS)?;
         transaction.commit()?;
         Ok(Storage(database))
@@ -160,10 +156,10 @@ impl Storage {
         read_catalogue(&self.0.begin_read()?.open_table(CATALOGUE)?)
     }
 
-    /// The index of that name as it is now.
+    /// The index of a name as it is now.
     pub(crate) fn view(&self, name: &str) -> Result<View> {
         let transaction = self.0.begin_read()?;
-        let index = transaction.open_table(CATALOGUE)?.get(name)?;
+        let index = transaction.open_table(CATALOGUE)?.get(real(name))?;
         let index = index.ok_or_else(|| Problem::missing_index(name))?;
         let index: Arc<Index> = Arc::new(serde_json::from_str(index.value())?);
         let counts = transaction.open_table(COUNTS)?.get(index.uuid.as_str())?;
@@ -180,20 +176,11 @@ impl Storage {
     pub(crate) fn write<T>(&self, change: impl FnOnce(&mut Batch) -> Result<T>) -> Result<T> {
         let transaction = self.0.begin_write()?;
         let catalogue = read_catalogue(&transaction.open_table(CATALOGUE)?)?;
-        let changed = BTreeSet::new();
         let mut batch = Batch {
             transaction,
             catalogue,
-            changed,
         };
         let result = change(&mut batch)?;
-        for name in batch.changed.iter().map(String::as_str) {
-            let mut table = batch.transaction.open_table(CATALOGUE)?;
-            match batch.catalogue.get(name) {
-                Some(index) => table.insert(name, &*serde_json::to_string(&**index)?)?,
-                None => table.remove(name)?,
-            };
-        }
         batch.transaction.commit()?;
         Ok(result)
     }
@@ -209,16 +196,16 @@ impl Storage {
 pub(crate) struct Batch {
     transaction: WriteTransaction,
     pub(crate) catalogue: Catalogue,
-    changed: BTreeSet<String>,
 }
 
 impl Batch {
     /// Adds an index or replaces what is known of it.
-    pub(crate) fn set_index(&mut self, index: Index) -> Arc<Index> {
-        let (name, index) = (index.name.clone(), Arc::new(index));
-        self.changed.insert(name.clone());
-        self.catalogue.insert(name, index.clone());
-        index
+    pub(crate) fn set_index(&mut self, index: Index) -> Result<Arc<Index>> {
+        let mut catalogue = self.transaction.open_table(CATALOGUE)?;
+        catalogue.insert(&*index.name, &*serde_json::to_string(&index)?)?;
+        let index = Arc::new(index);
+        self.catalogue.insert(index.name.clone(), index.clone());
+        Ok(index)
     }
 
     pub(crate) fn drop_index(&mut self, index: &Index) -> Result<()> {
@@ -228,39 +215,20 @@ impl Batch {
         documents.retain_in(index.numbers(0), |_, _| false)?;
         transaction.open_table(IDS)?.retain_in(ids, |_, _| false)?;
         transaction.open_table(COUNTS)?.remove(uuid)?;
-        self.changed.insert(index.name.clone());
-        self.catalogue.remove(&index.name);
-        drop(documents);
-        self.forget_gone(index, u64::MAX)
-    }
-
-    /// Forgets the deletions before `until`: the full-text index knows them.
-    pub(crate) fn forget_gone(&mut self, index: &Index, until: u64) -> Result<()> {
-        let uuid = index.uuid.as_str();
-        let mut gone = self.transaction.open_table(GONE)?;
-        Ok(gone.retain_in((uuid, 0)..(uuid, until), |_, _| false)?)
+        transaction.open_table(CATALOGUE)?.remove(&*index.name)?;
+        Ok(())
     }
 
     pub(crate) fn get(&self, index: &Index, id: &str) -> Result<Option<Document>> {
         let (ids, uuid) = (self.transaction.open_table(IDS)?, index.uuid.as_str());
-        let Some(seq_no) = ids.get((uuid, id))?.map(|found| found.value()) else {
-            return Ok(None);
-        };
+        let number = ids.get((uuid, id))?.map_or(u64::MAX, |found| found.value());
         let documents = self.transaction.open_table(DOCUMENTS)?;
-        let row = documents.get((uuid, seq_no))?;
-        Ok(row.map(|row| Document::of(seq_no, row.value())))
+        let row = documents.get((uuid, number))?;
+        Ok(row.map(|row| Document::of(number, row.value())))
     }
 
-    /// Uses up the next sequence number; `change` is what the write does to the number of documents.
-    pub(crate) fn take_number(&mut self, index: &Index, change: i64) -> Result<u64> {
-        let (mut counts, uuid) = (self.transaction.open_table(COUNTS)?, index.uuid.as_str());
-        let now = counts.get(uuid)?.map(|counts| counts.value());
-        let (next, count) = now.unwrap_or_default();
-        counts.insert(uuid, (next + 1, count.saturating_add_signed(change)))?;
-        Ok(next)
-    }
-
-    /// Writes a document in the place of `former`. Returns its sequence number and version.
+    /// Writes a document in the place of `former`, or deletes it where there is no `source`. Returns the sequence number
+    /// and the version.
     pub(crate) fn put(
         &mut self,
         index: &Index,
@@ -268,27 +236,24 @@ impl Batch {
         source: &str,
         former: Option<&Document>,
     ) -> Result<(u64, u64)> {
-        let number = self.take_number(index, i64::from(former.is_none()))?;
-        let (version, uuid) = (former.map_or(1, |former| former.version + 1), &*index.uuid);
-        let mut documents = self.transaction.open_table(DOCUMENTS)?;
+        let (transaction, uuid) = (&self.transaction, index.uuid.as_str());
+        let mut counts = transaction.open_table(COUNTS)?;
+        let now = counts.get(uuid)?.map(|counts| counts.value());
+        let (number, count) = now.unwrap_or_default();
+        let change = i64::from(!source.is_empty()) - i64::from(former.is_some());
+        counts.insert(uuid, (number + 1, count.saturating_add_signed(change)))?;
+        let mut documents = transaction.open_table(DOCUMENTS)?;
+        let version = former.map_or(1, |former| former.version + 1);
         if let Some(former) = former {
             documents.remove((uuid, former.seq_no))?;
         }
         documents.insert((uuid, number), (version, id, source))?;
-        let mut ids = self.transaction.open_table(IDS)?;
-        ids.insert((uuid, id), number)?;
+        let mut ids = transaction.open_table(IDS)?;
+        match source {
+            "" => ids.remove((uuid, id))?,
+            _ => ids.insert((uuid, id), number)?,
+        };
         Ok((number, version))
-    }
-
-    /// Removes a document. Returns the sequence number and version of the deletion.
-    pub(crate) fn remove(&mut self, index: &Index, former: &Document) -> Result<(u64, u64)> {
-        let (number, uuid) = (self.take_number(index, -1)?, index.uuid.as_str());
-        let (transaction, id) = (&self.transaction, former.id.as_str());
-        let mut documents = transaction.open_table(DOCUMENTS)?;
-        documents.remove((uuid, former.seq_no))?;
-        transaction.open_table(IDS)?.remove((uuid, id))?;
-        transaction.open_table(GONE)?.insert((uuid, number), id)?;
-        Ok((number, former.version + 1))
     }
 
     pub(crate) fn set_key(&mut self, id: &str, key: &str) -> Result<()> {

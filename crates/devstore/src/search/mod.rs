@@ -4,7 +4,6 @@ mod highlight;
 pub(crate) mod points;
 mod query;
 mod sort;
-mod text;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -12,19 +11,23 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::errors::{ILLEGAL, REQUEST, Result, refuse};
+use crate::documents::source_of;
+use crate::errors::{Result, refuse};
 use crate::http::{Call, Reply};
 use crate::indices::shards;
-use crate::schema;
+use crate::schema::check;
 use crate::search::points::Part;
-use crate::search::sort::{Key, Order};
-use crate::select::Selection;
+use crate::search::query::Reading;
+use crate::search::sort::Order;
+use crate::search::words::matches;
+use crate::select::plain_text;
 
 /// Furthest result that `from` and `size` may reach, as in Elasticsearch.
-const WINDOW: u64 = 10_000;
+const WINDOW: usize = 10_000;
+const BODY: &str = "query:object from:int size:int sort:text|object|list search_after:list _source:bool|text|list \
+    highlight:object seq_no_primary_term:bool track_total_hits:bool pit:object";
 
-/// The body of a search, with what stands in the address in the place of what stands in the body. A search for
-/// everything has no query.
+/// The body of a search, with what stands in the address in the place of what stands in the body.
 fn body_of(call: &Call) -> Result<Value> {
     let mut body = call.any_object()?;
     for key in ["from", "size"] {
@@ -32,126 +35,108 @@ fn body_of(call: &Call) -> Result<Value> {
             body[key] = json!(number);
         }
     }
-    let (words, operator) = (call.param("q"), call.param("default_operator"));
-    if !words.is_empty() {
-        let operator = if operator.is_empty() { "or" } else { operator };
-        let query = json!({"query": words, "default_operator": operator});
-        body["query"] = json!({"simple_query_string": query});
+    if !call.param("q").is_empty() {
+        body["query"] = json!({"simple_query_string": {"query": call.param("q")}});
     }
-    schema::check("search", &body)?;
-    if body["query"] == json!({"match_all": {}}) {
-        body["query"] = Value::Null;
+    check("search", &body, BODY)?;
+    if let Some(point) = body.get("pit") {
+        check("pit", point, "id!:text keep_alive:text")?;
+    }
+    if let Some(highlight) = body.get("highlight") {
+        check("highlight", highlight, "fields!:object|list")?;
+    }
+    if body["query"].is_null() {
+        body["query"] = json!({"match_all": {}});
     }
     Ok(body)
 }
 
 pub(crate) fn search(call: &Call, name: Option<&str>) -> Result<Reply> {
     let (begin, body) = (Instant::now(), body_of(call)?);
-    let (point, query) = (&body["pit"], &body["query"]);
     let number = |key: &str, default| body[key].as_u64().unwrap_or(default);
     let from = number("from", 0);
-    let wanted = from.saturating_add(number("size", 10));
+    let wanted = from.saturating_add(number("size", 10)) as usize;
     if wanted > WINDOW {
         let rule = "from + size must be less than or equal to";
-        refuse!(ILLEGAL, "Result window is too large, {rule}: [{WINDOW}]");
+        refuse!("Result window is too large, {rule}: [{WINDOW}]");
     }
-    let part = match (point["id"].as_str(), name) {
-        (Some(id), None) => call.engine.points.get(id, point["keep_alive"].as_str())?,
-        (None, Some(name)) => Arc::new(Part::open(call, name, !query.is_null())?),
-        _ => refuse!(
-            REQUEST,
-            "Validation Failed: 1: give an index or a point in time;"
-        ),
+    let (sort, point) = (&body["sort"], &body["pit"]);
+    let part = match name {
+        Some(name) if point.is_null() => points::part(call, name)?,
+        None if point.is_object() => points::get(call, &plain_text(&point["id"]))?,
+        _ => refuse!("give either an index or a point in time"),
     };
-    let index = &part.view.index;
-    let order = Order::read(&body["sort"], point.is_object(), index)?;
-    let after = match body["search_after"].as_array() {
-        Some(_) if from > 0 || body["sort"].is_null() => {
-            refuse!(ILLEGAL, "search_after needs a sort and from = 0")
-        }
-        after => after.map(|after| order.after(after)).transpose()?,
-    };
-    let ((mut matches, total), marks) = if query.is_null() {
-        // A scan begins behind the last page and ends with its own.
-        let last = body["search_after"][0].as_u64().filter(|_| order.is_scan());
-        let is_short = order.is_scan() || body["sort"].is_null();
-        let most = if is_short {
-            wanted as usize
-        } else {
-            usize::MAX
-        };
-        let numbers = part.view.numbers(last.map_or(0, |last| last + 1), most)?;
-        let all = numbers.into_iter().map(|number| (number, 1.0));
-        ((all.collect(), part.view.counts.1), Vec::new())
+    let (view, searcher) = &*part;
+    let mapping = &view.index.mapping;
+    let order = Order::read(sort, point.is_object(), mapping)?;
+    let after = order.after(&body["search_after"])?;
+    if after.is_some() && (from > 0 || sort.is_null()) {
+        refuse!("search_after needs a sort and from = 0");
+    }
+    let query = Reading(mapping).query(&body["query"])?;
+    let is_all = body["query"] == json!({"match_all": {}});
+    let (found, total) = if is_all && (order.is_scan() || sort.is_null()) {
+        // It begins behind the last page and ends with its own.
+        let last = body["search_after"][0].as_u64();
+        let documents = view.live(last.map_or(0, |last| last + 1))?.take(wanted);
+        let found = documents.map(|document| Ok((document?.seq_no, 1.0)));
+        (found.collect::<Result<_>>()?, view.counts.1)
     } else {
-        let (query, marks) = query::read(query, index)?;
-        (part.matches(&*query)?, marks)
+        let found = matches(searcher, &*query)?;
+        let total = found.len() as u64;
+        (found, total)
     };
-    if let Some(least) = body["min_score"].as_f64() {
-        matches.retain(|(_, score)| f64::from(*score) >= least);
-    }
-    type Ranked = (Vec<Key>, Vec<Value>, f32, u64);
-    let compare = |left: &Ranked, right: &Ranked| order.compare(&left.0, &right.0);
-    let mut ranked: Vec<Ranked> = Vec::new();
-    for (seq_no, score) in matches {
-        let mut source = Value::Null;
-        if order.by_field() {
-            source = part
-                .view
-                .at(seq_no)?
-                .map_or(Ok(source), |seen| seen.parsed())?;
-        }
-        let (keys, shown) = order.keys(&source, score, seq_no);
-        if after
-            .as_ref()
-            .is_none_or(|after| order.compare(&keys, after).is_gt())
+    let mut ranked = Vec::new();
+    for (seq_no, score) in found {
+        let mut source = json!({});
+        if order.by_field()
+            && let Some(document) = view.at(seq_no)?
         {
-            ranked.push((keys, shown, score, seq_no));
+            source = document.parsed()?;
         }
-        if ranked.len() as u64 > 2 * wanted + 1000 {
-            ranked.sort_by(compare);
-            ranked.truncate(wanted as usize);
+        source["_doc"] = json!(seq_no);
+        source["_score"] = json!(score);
+        let keys = order.keys(&source);
+        if after
+            .iter()
+            .all(|after| order.compare(&keys, after).is_gt())
+        {
+            ranked.push((keys, seq_no, score));
         }
     }
-    ranked.sort_by(compare);
-    let selection = Selection::of_source(call.param("_source"), &body["_source"])?;
-    let (mut hits, mut best) = (Vec::new(), None);
-    let page = ranked.into_iter().take(wanted as usize).skip(from as usize);
-    for (_, sort, score, seq_no) in page {
-        let Some(seen) = part.view.at(seq_no)? else {
+    ranked.sort_by(|left, right| order.compare(&left.0, &right.0));
+    ranked.truncate(wanted);
+    let mut hits = Vec::new();
+    for (keys, seq_no, score) in ranked.into_iter().skip(from as usize) {
+        let Some(document) = view.at(seq_no)? else {
             continue;
         };
-        let mut hit = json!({"_index": index.name, "_id": seen.id, "_score": null});
+        let mut hit = json!({"_index": view.index.name, "_id": document.id, "_score": null});
         if order.by_score() {
             hit["_score"] = json!(score);
-            best = Some(best.map_or(score, |best: f32| best.max(score)));
         }
         if body["seq_no_primary_term"] == true {
             hit["_seq_no"] = json!(seq_no);
             hit["_primary_term"] = json!(1);
         }
-        if !body["sort"].is_null() {
-            hit["sort"] = sort.into();
+        if !sort.is_null() {
+            hit["sort"] = keys.into_iter().map(|(_, shown)| shown).collect();
         }
         if body["highlight"].is_object() {
-            hit["highlight"] = highlight::of(&body["highlight"], &marks, index, &seen.parsed()?)?;
+            let source = document.parsed()?;
+            hit["highlight"] = highlight::of(&body["highlight"], &*query, mapping, &source)?;
         }
-        if !selection.nothing {
-            hit["_source"] = selection.apply(seen.parsed()?);
+        if let Some(source) = source_of(call, &body["_source"], &document)? {
+            hit["_source"] = source;
         }
         hits.push(hit);
     }
-    let mut found = json!({"max_score": best, "hits": hits});
-    let track = match &body["track_total_hits"] {
-        Value::Bool(tracked) => u64::from(*tracked) * u64::MAX,
-        limit => limit.as_u64().unwrap_or(WINDOW),
-    };
-    if track > 0 {
-        let relation = if total > track { "gte" } else { "eq" };
-        found["total"] = json!({"value": total.min(track), "relation": relation});
-    }
     let took = begin.elapsed().as_millis() as u64;
-    let mut answer = json!({"took": took, "timed_out": false, "_shards": shards(1), "hits": found});
+    let hits = json!({"max_score": null, "hits": hits});
+    let mut answer = json!({"took": took, "timed_out": false, "_shards": shards(1), "hits": hits});
+    if body["track_total_hits"] != false {
+        answer["hits"]["total"] = json!({"value": total, "relation": "eq"});
+    }
     if point.is_object() {
         answer["pit_id"] = point["id"].clone();
     }
@@ -159,54 +144,36 @@ pub(crate) fn search(call: &Call, name: Option<&str>) -> Result<Reply> {
 }
 
 /// What the query of a body, which may have nothing else, finds in an index.
-fn found_by_query(call: &Call, name: &str) -> Result<(Part, Vec<u64>)> {
-    let body = call.object("only_query")?;
-    let query = body
-        .get("query")
-        .filter(|query| **query != json!({"match_all": {}}));
-    let part = Part::open(call, name, query.is_some())?;
-    let found = match query {
-        None => part.view.numbers(0, usize::MAX)?,
-        Some(query) => {
-            let (query, _) = query::read(query, &part.view.index)?;
-            let (matches, _) = part.matches(&*query)?;
-            matches.into_iter().map(|(seq_no, _)| seq_no).collect()
-        }
-    };
+fn found_by_query(call: &Call, name: &str) -> Result<(Arc<Part>, Vec<u64>)> {
+    let body = call.object("body", "query!:object")?;
+    let part = points::part(call, name)?;
+    let query = Reading(&part.0.index.mapping).query(&body["query"])?;
+    let found = matches(&part.1, &*query)?.into_iter();
+    let found = found.map(|(seq_no, _)| seq_no).collect();
     Ok((part, found))
 }
 
 pub(crate) fn count(call: &Call, name: &str) -> Result<Reply> {
-    let count = match call.body.is_empty() {
-        true => Part::open(call, name, false)?.view.counts.1,
-        false => found_by_query(call, name)?.1.len() as u64,
+    let count = if call.body.is_empty() {
+        call.engine.storage.view(name)?.counts.1
+    } else {
+        found_by_query(call, name)?.1.len() as u64
     };
     Ok((200, json!({"count": count, "_shards": shards(1)})))
 }
 
-/// Deletes what a query finds. A document that was written meanwhile stays.
+/// Deletes what a query finds. Nobody writes meanwhile, so there are no conflicts.
 pub(crate) fn delete_by_query(call: &Call, name: &str) -> Result<Reply> {
-    if call.body.is_empty() {
-        refuse!(REQUEST, "Validation Failed: 1: query is missing;");
-    }
-    let (part, found) = found_by_query(call, name)?;
-    let (view, total, mut deleted) = (&part.view, found.len(), 0);
-    call.engine.storage.write(|batch| {
-        for seq_no in found {
-            let Some(seen) = view.at(seq_no)? else {
-                continue;
-            };
-            let now = batch.get(&view.index, &seen.id)?;
-            if now.is_some_and(|now| now.seq_no == seq_no) {
-                batch.remove(&view.index, &seen)?;
-                deleted += 1;
+    let deleted = call.engine.storage.write(|batch| {
+        let (part, found) = found_by_query(call, name)?;
+        for seq_no in &found {
+            if let Some(seen) = part.0.at(*seq_no)? {
+                batch.put(&part.0.index, &seen.id, "", Some(&seen))?;
             }
         }
-        Ok(())
+        Ok(found.len())
     })?;
-    let conflicts = total - deleted;
-    let is_refused = conflicts > 0 && call.param("conflicts") != "proceed";
-    let body =
-        json!({"total": total, "deleted": deleted, "version_conflicts": conflicts, "failures": []});
-    Ok((if is_refused { 409 } else { 200 }, body))
+    let shown =
+        json!({"total": deleted, "deleted": deleted, "version_conflicts": 0, "failures": []});
+    Ok((200, shown))
 }

@@ -3,39 +3,85 @@
 //! It follows the file of documents and can be made again from it at any time. The number up to which it has
 //! followed is committed with it, so it goes on from there after a crash.
 
-use std::collections::HashSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 
 use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
 use tantivy::query::Query;
-use tantivy::schema::{FAST, Field as TextField, IndexRecordOption, STRING, Schema};
-use tantivy::schema::{TextFieldIndexing, TextOptions};
+use tantivy::schema::{
+    FAST, Field, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions,
+};
+use tantivy::tokenizer::{PreTokenizedStream, PreTokenizedString, Token, Tokenizer};
 use tantivy::{IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, Term};
+use unicode_segmentation::UnicodeSegmentation;
 
 use crate::engine::Engine;
 use crate::errors::{Problem, Result};
-use crate::mapping::Mapping;
-use crate::search::text::{PathTokenizer, SEPARATOR};
+use crate::mapping::{Kind, Mapping};
 use crate::select::{plain_text, walk};
 use crate::storage::{Document, Index, View, lock};
 
 /// Memory for words that are not yet on disk.
 const WRITER_BYTES: usize = 20 << 20;
-/// Documents between two commits while catching up.
-const COMMIT_EVERY: usize = 50_000;
-/// Stands before the path in the term that says that a field has a value.
-const PRESENCE: char = '\u{1}';
-const TOKENIZER: &str = "path";
+/// Longest text and longest other value, in characters, that are found as a whole.
+const LONGEST: (usize, usize) = (256, 8191);
+/// Parts the path of a field from a word or value in the terms of the full-text index, so that one field of it serves
+/// all fields of the documents.
+pub(crate) const SEPARATOR: char = '\0';
+const TOKENIZER: &str = "words";
 
-/// The fields of the full-text index, in the order of its schema: the id, the sequence number, the words of texts,
-/// and values as a whole.
-const ID: TextField = TextField::from_field_id(0);
-const SEQ_NO: TextField = TextField::from_field_id(1);
-pub(crate) const WORDS: TextField = TextField::from_field_id(2);
-pub(crate) const EXACT: TextField = TextField::from_field_id(3);
+/// The fields of the full-text index, in the order of its schema: the sequence number, the words of texts, and values
+/// as a whole, the id among them.
+const SEQ_NO: Field = Field::from_field_id(0);
+pub(crate) const WORDS: Field = Field::from_field_id(1);
+pub(crate) const EXACT: Field = Field::from_field_id(2);
+
+/// The words of a text, one after the other, and where they stand: as Unicode says (UAX #29), besides parted at the
+/// points and apostrophes inside of them, in lower case. Scripts that do not separate words give one per character.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (String, Range<usize>)> {
+    let is_mark = |letter: char| matches!(letter, '.' | ',' | '\'' | '’' | ':');
+    let parts = text
+        .unicode_word_indices()
+        .flat_map(move |(mut end, segment)| {
+            let parts = segment.split_inclusive(is_mark);
+            parts.map(move |part| {
+                end += part.len();
+                (end - part.len(), part.trim_end_matches(is_mark))
+            })
+        });
+    let parts = parts.filter(|(_, word)| !word.is_empty());
+    parts.map(|(start, word)| (word.to_lowercase(), start..start + word.len()))
+}
+
+/// Cuts `path, SEPARATOR, text` into terms `path, SEPARATOR, word`. A text without a path gives its words.
+#[derive(Clone)]
+pub(crate) struct WordTokenizer;
+
+impl Tokenizer for WordTokenizer {
+    type TokenStream<'t> = PreTokenizedStream;
+
+    fn token_stream<'t>(&'t mut self, text: &'t str) -> PreTokenizedStream {
+        let (prefix, text) = text.split_at(text.find(SEPARATOR).map_or(0, |at| at + 1));
+        let tokens = words(text)
+            .enumerate()
+            .map(|(position, (word, place))| Token {
+                offset_from: prefix.len() + place.start,
+                offset_to: prefix.len() + place.end,
+                position,
+                text: format!("{prefix}{word}"),
+                position_length: 1,
+            });
+        let (text, tokens) = (String::new(), tokens.collect());
+        PreTokenizedStream::from(PreTokenizedString { text, tokens })
+    }
+}
+
+/// The term of a word or value in a field of the documents.
+pub(crate) fn term(field: Field, path: &str, text: &str) -> Term {
+    Term::from_field_text(field, &format!("{path}{SEPARATOR}{text}"))
+}
 
 struct State {
     writer: IndexWriter,
@@ -46,49 +92,32 @@ struct State {
 
 pub(crate) struct FullText(Mutex<State>);
 
-/// The term of a word or value in a field of the documents.
-pub(crate) fn term(field: TextField, path: &str, text: &str) -> Term {
-    Term::from_field_text(field, &format!("{path}{SEPARATOR}{text}"))
-}
-
-pub(crate) fn id_term(id: &str) -> Term {
-    Term::from_field_text(ID, id)
-}
-
-/// The term that every document has in which the field has a value.
-pub(crate) fn presence(path: &str) -> Term {
-    Term::from_field_text(EXACT, &format!("{PRESENCE}{path}"))
-}
-
 impl FullText {
     /// Opens the index in `folder`, or makes one in memory. One that cannot be read is made anew.
     pub(crate) fn open(folder: Option<&Path>) -> Result<FullText> {
         Self::try_open(folder).or_else(|problem| {
-            let (reason, folder) = (problem.reason, folder.unwrap_or(Path::new("")));
-            tracing::warn!(folder = %folder.display(), reason, "a full-text index is made anew");
+            let folder = folder.unwrap_or(Path::new(""));
+            tracing::warn!(?folder, %problem.cause, "a full-text index is made anew");
             std::fs::remove_dir_all(folder)?;
             Self::try_open(Some(folder))
         })
     }
 
     fn try_open(folder: Option<&Path>) -> Result<FullText> {
-        let indexed_by = |tokenizer: &str, option| {
-            let indexing = TextFieldIndexing::default().set_tokenizer(tokenizer);
-            TextOptions::default().set_indexing_options(indexing.set_index_option(option))
-        };
+        let words = TextFieldIndexing::default().set_tokenizer(TOKENIZER);
+        let words = words.set_index_option(IndexRecordOption::WithFreqsAndPositions);
+        let words = TextOptions::default().set_indexing_options(words);
         let mut schema = Schema::builder();
-        schema.add_text_field("id", STRING);
         schema.add_u64_field("seq_no", FAST);
-        let words = indexed_by(TOKENIZER, IndexRecordOption::WithFreqsAndPositions);
         schema.add_text_field("words", words);
-        schema.add_text_field("exact", indexed_by("raw", IndexRecordOption::Basic));
+        schema.add_text_field("exact", STRING);
         let index = if let Some(folder) = folder {
             std::fs::create_dir_all(folder)?;
             tantivy::Index::open_or_create(MmapDirectory::open(folder)?, schema.build())?
         } else {
             tantivy::Index::create_in_ram(schema.build())
         };
-        index.tokenizers().register(TOKENIZER, PathTokenizer);
+        index.tokenizers().register(TOKENIZER, WordTokenizer);
         let payload = index.load_metas()?.payload;
         let followed = payload.and_then(|payload| payload.parse().ok());
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual);
@@ -106,75 +135,52 @@ impl FullText {
         if view.index.uuid != index.uuid {
             return Err(Problem::missing_index(&index.name));
         }
-        if state.followed < view.counts.0 {
-            let followed = follow(engine, &view, &mut state);
-            if followed.is_err() {
-                state.writer.rollback()?;
-            }
-            followed?;
+        if state.followed < view.counts.0
+            && let Err(problem) = follow(&view, &mut state)
+        {
+            state.writer.rollback()?;
+            return Err(problem);
         }
         Ok((view, state.reader.searcher()))
     }
 }
 
-fn follow(engine: &Engine, view: &View, state: &mut State) -> Result<()> {
-    let gone = view.gone(state.followed)?;
-    for id in &gone {
-        state.writer.delete_term(id_term(id));
-    }
-    for (document, count) in view.scan(state.followed)?.zip(1..) {
-        if engine.closing.load(Ordering::Relaxed) {
-            return Err(Problem::stopped());
-        }
+fn follow(view: &View, state: &mut State) -> Result<()> {
+    for document in view.scan(state.followed)? {
         let document = document?;
         if document.version > 1 {
-            state.writer.delete_term(id_term(&document.id));
+            state.writer.delete_term(term(EXACT, "_id", &document.id));
         }
-        let shown = full_text_of(&view.index.mapping, &document)?;
-        state.writer.add_document(shown)?;
-        if count % COMMIT_EVERY == 0 {
-            commit(state, document.seq_no + 1)?;
+        if !document.source.is_empty() {
+            let shown = full_text_of(&view.index.mapping, &document)?;
+            state.writer.add_document(shown)?;
         }
     }
-    commit(state, view.counts.0)?;
-    state.reader.reload()?;
-    if gone.is_empty() {
-        return Ok(());
-    }
-    let storage = &engine.storage;
-    storage.write(|batch| batch.forget_gone(&view.index, view.counts.0))
-}
-
-/// Commits what was written, with the sequence number up to which it follows the documents.
-fn commit(state: &mut State, followed: u64) -> Result<()> {
     let mut commit = state.writer.prepare_commit()?;
-    commit.set_payload(&followed.to_string());
+    commit.set_payload(&view.counts.0.to_string());
     commit.commit()?;
-    state.followed = followed;
-    Ok(())
+    state.followed = view.counts.0;
+    Ok(state.reader.reload()?)
 }
 
 fn full_text_of(mapping: &Mapping, document: &Document) -> Result<TantivyDocument> {
     let mut shown = TantivyDocument::new();
-    shown.add_text(ID, &document.id);
+    shown.add_text(EXACT, format!("_id{SEPARATOR}{}", document.id));
     shown.add_u64(SEQ_NO, document.seq_no);
-    let mut exact = HashSet::new();
-    let source = serde_json::from_str(&document.source)?;
-    walk(&source, "", &mut |path, value| {
-        let Some((has_words, field)) = mapping.indexing(path) else {
+    walk(&document.parsed()?, "", &mut |path, value| {
+        let Some(kind) = mapping.kind(path) else {
             return;
         };
-        if has_words {
+        let is_text = kind == Kind::Text;
+        if is_text {
             shown.add_text(WORDS, format!("{path}{SEPARATOR}{}", plain_text(value)));
         }
-        let key = field.exact_key(value);
-        exact.extend(key.map(|key| format!("{path}{SEPARATOR}{key}")));
-        let parents = path.match_indices('.').map(|(at, _)| &path[..at]);
-        for path in parents.chain([path]) {
-            exact.insert(format!("{PRESENCE}{path}"));
+        let longest = if is_text { LONGEST.0 } else { LONGEST.1 };
+        let fits = |key: &String| key.chars().nth(longest).is_none();
+        if let Some(key) = kind.key(value).filter(fits) {
+            shown.add_text(EXACT, format!("{path}{SEPARATOR}{key}"));
         }
     });
-    exact.iter().for_each(|text| shown.add_text(EXACT, text));
     Ok(shown)
 }
 

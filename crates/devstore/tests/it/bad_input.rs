@@ -77,7 +77,6 @@ async fn wrong_queries_are_refused_and_named() {
             json!({"n": 1, "d": "2024-01-01", "t": "x"}),
         )
         .await;
-    let many: Vec<usize> = (0..65_537).collect();
     for (query, named) in [
         (json!({}), "query"),
         (json!({"term": {"n": 1}, "match": {"t": "x"}}), "query"),
@@ -86,7 +85,6 @@ async fn wrong_queries_are_refused_and_named() {
         (json!({"term": {"n": "abc"}}), "n"),
         (json!({"terms": {"n": 1}}), "terms"),
         (json!({"terms": {"n": [1, "x"]}}), "n"),
-        (json!({"terms": {"n": many}}), "65536"),
         (json!({"match": {"t": {}}}), "query"),
         (
             json!({"match": {"t": {"query": "x", "minimum_should_match": "many"}}}),
@@ -103,7 +101,7 @@ async fn wrong_queries_are_refused_and_named() {
         (json!({"range": {"d": {"gte": "now+9999999y"}}}), "d"),
         (json!({"exists": {}}), "field"),
         (json!({"ids": {"values": 5}}), "values"),
-        (json!({"bool": {"must": 5}}), "must"),
+        (json!({"bool": {"must": 5}}), "query"),
         (json!({"match_all": {"boost": -1}}), "boost"),
     ] {
         for path in ["/m/_search", "/m/_count"] {
@@ -128,6 +126,16 @@ async fn wrong_queries_are_refused_and_named() {
         (json!({"constant_score": {"filter": {}}}), "constant_score"),
         (json!({"dis_max": {"queries": []}}), "dis_max"),
         (json!({"wildcard": {"t": "x*"}}), "wildcard"),
+        (json!({"match_none": {}}), "match_none"),
+        (json!({"match_phrase": {"t": "x"}}), "match_phrase"),
+        (
+            json!({"multi_match": {"query": "x", "fields": ["t^3"]}}),
+            "t^3",
+        ),
+        (
+            json!({"multi_match": {"query": "x", "fields": ["t*"]}}),
+            "t*",
+        ),
         (
             json!({"match_phrase_prefix": {"t": "x"}}),
             "match_phrase_prefix",
@@ -163,6 +171,8 @@ async fn wrong_queries_are_refused_and_named() {
         json!({"querie": {}}),
         json!({"slice": {"id": 0, "max": 2}}),
         json!({"version": true}),
+        json!({"min_score": 1}),
+        json!({"highlight": {"fields": {"t": {}}, "pre_tags": ["["]}}),
         json!({"sort": [{"n": {"mode": "avg"}}]}),
         json!({"sort": [{"n": {"missing": "_first"}}]}),
         json!({"highlight": {"fields": {"t": {"no_match_size": 5}}}, "query": {"match": {"t": "x"}}}),
@@ -178,10 +188,8 @@ async fn wrong_queries_are_refused_and_named() {
         json!({"highlight": 5}),
         json!({"_source": 5}),
         json!({"sort": 5}),
-        json!({"sort": [[]]}),
         json!({"pit": {}}),
         json!({"track_total_hits": "many"}),
-        json!({"min_score": "x"}),
     ] {
         server.refused(400, "POST", "/m/_search", body).await;
     }

@@ -25,7 +25,6 @@ async fn an_index_is_made_seen_and_deleted() {
     let server = start().await;
     assert_eq!(server.raw("HEAD", "/music", "").await.0, 404);
     let body = json!({
-        "aliases": {"songs": {}},
         "mappings": {"properties": {"title": {"type": "text"}, "year": {"type": "integer"}}},
         "settings": {"index.hidden": true, "number_of_shards": 1},
     });
@@ -35,13 +34,11 @@ async fn an_index_is_made_seen_and_deleted() {
         json!({"acknowledged": true, "shards_acknowledged": true, "index": "music"})
     );
     assert_eq!(server.raw("HEAD", "/music", "").await.0, 200);
-    let seen = server.ok("GET", "/songs", Value::Null).await;
-    assert_eq!(seen["music"]["aliases"], json!({"songs": {}}));
+    let seen = server.ok("GET", "/music", Value::Null).await;
     assert_eq!(
         seen["music"]["mappings"]["properties"]["year"]["type"],
         "integer"
     );
-    assert_eq!(seen["music"]["settings"]["index"]["hidden"], "true");
     assert_eq!(seen["music"]["settings"]["index"]["number_of_shards"], "1");
     assert_eq!(
         seen["music"]["settings"]["index"]["uuid"]
@@ -53,12 +50,14 @@ async fn an_index_is_made_seen_and_deleted() {
     let (kind, reason) = server.refused(400, "PUT", "/music", Value::Null).await;
     assert_eq!(kind, "resource_already_exists_exception");
     assert!(reason.contains("music"), "{reason}");
-    // An alias is no index to delete, nor a name to give again.
-    assert_eq!(
-        server.refused(400, "DELETE", "/songs", Value::Null).await.0,
-        "illegal_argument_exception"
-    );
-    server.refused(400, "PUT", "/songs", Value::Null).await;
+    // What would change what is done is not taken and forgotten.
+    for body in [
+        json!({"aliases": {"songs": {}}}),
+        json!({"settings": {"index.default_pipeline": "p"}}),
+        json!({"settings": {"index": {"final_pipeline": "p"}}}),
+    ] {
+        server.refused(501, "PUT", "/other", body).await;
+    }
     server.ok("DELETE", "/music", Value::Null).await;
     let (kind, reason) = server.refused(404, "GET", "/music", Value::Null).await;
     assert_eq!(
@@ -149,16 +148,9 @@ async fn patterns_leave_hidden_indices_out() {
         .refused(501, "GET", "/*/_stats?expand_wildcards=all", Value::Null)
         .await;
     server.refused(501, "GET", "/a-*/_count", Value::Null).await;
-    assert_eq!(
-        server
-            .ok("GET", "/*/_mapping", Value::Null)
-            .await
-            .as_object()
-            .unwrap()
-            .len(),
-        2
-    );
-    server.refused(400, "DELETE", "/a-*", Value::Null).await;
+    for (method, path) in [("GET", "/*/_mapping"), ("GET", "/a-*"), ("DELETE", "/a-*")] {
+        server.refused(501, method, path, Value::Null).await;
+    }
 }
 
 #[tokio::test]
@@ -178,7 +170,7 @@ async fn fields_are_mapped_by_their_first_value() {
         json!({
             "text": text, "whole": {"type": "long"}, "broken": {"type": "float"}, "truth": {"type": "boolean"}, "day": {"type": "date"},
             "moment": {"type": "date"}, "year": text, "list": {"type": "long"},
-            "deep": {"properties": {"inner": text, "empty": {"type": "object"}}}, "dotted": {"properties": {"name": {"type": "long"}}},
+            "deep": {"type": "object", "properties": {"inner": text, "empty": {"type": "object"}}}, "dotted": {"type": "object", "properties": {"name": {"type": "long"}}},
         })
     );
 }
@@ -234,11 +226,6 @@ async fn a_value_that_does_not_fit_names_its_field() {
     server
         .refused(400, "PUT", "/m/_doc/2", json!({"": 1}))
         .await;
-    let mut deep = json!(1);
-    for _ in 0..30 {
-        deep = json!({"a": deep});
-    }
-    server.refused(400, "PUT", "/deep/_doc/1", deep).await;
 }
 
 #[tokio::test]
@@ -256,7 +243,7 @@ async fn a_mapping_can_grow_but_not_turn() {
             .refused(400, "PUT", "/m/_doc/1", json!({"b": 1}))
             .await
             .0,
-        "strict_dynamic_mapping_exception"
+        "document_parsing_exception"
     );
     server
         .ok(
@@ -285,6 +272,7 @@ async fn a_mapping_can_grow_but_not_turn() {
         json!({"type": "nonsense"}),
         json!({"type": "geo_point"}),
         json!({"type": "text", "copy_to": "a"}),
+        json!({"type": "text", "fields": {"stem": {"type": "text"}}}),
         json!({"type": "date", "format": "yyyy"}),
     ] {
         let body = json!({"properties": {"c": definition}});
@@ -322,24 +310,11 @@ async fn the_number_of_fields_is_limited() {
     let (kind, reason) = server
         .refused(400, "PUT", "/m/_doc/1", Value::Object(many))
         .await;
-    assert_eq!(kind, "document_parsing_exception");
+    assert_eq!(kind, "illegal_argument_exception");
     assert!(
         reason.contains("Limit of total fields [1000] has been exceeded"),
         "{reason}"
     );
-    server
-        .ok(
-            "PUT",
-            "/small",
-            json!({"settings": {"index": {"mapping": {"total_fields": {"limit": 2}}}}}),
-        )
-        .await;
-    server
-        .ok("PUT", "/small/_doc/1", json!({"a": 1, "b": 2}))
-        .await;
-    server
-        .refused(400, "PUT", "/small/_doc/2", json!({"c": 3}))
-        .await;
 }
 
 #[tokio::test]

@@ -130,41 +130,12 @@ async fn a_closed_point_is_gone() {
         .await;
     assert_eq!(kind, "search_context_missing_exception");
     server.refused(400, "DELETE", "/_pit", json!({})).await;
-    server.refused(400, "POST", "/m/_pit", Value::Null).await;
-    for time in ["x", "5", "-1m", "99999999999999999999d", "25h"] {
-        server
-            .refused(
-                400,
-                "POST",
-                &format!("/m/_pit?keep_alive={time}"),
-                Value::Null,
-            )
-            .await;
-    }
     server
         .refused(404, "POST", "/absent/_pit?keep_alive=1m", Value::Null)
-        .await;
-    let brief = server
-        .ok("POST", "/m/_pit?keep_alive=0s", Value::Null)
-        .await["id"]
-        .clone();
-    server
-        .refused(404, "POST", "/_search", json!({"pit": {"id": brief}}))
         .await;
     let open = open(&server).await;
     server
         .refused(400, "POST", "/m/_search", json!({"pit": {"id": open}}))
-        .await;
-}
-
-#[tokio::test]
-async fn the_number_of_points_is_limited() {
-    let server = numbers(1).await;
-    for _ in 0..100 {
-        open(&server).await;
-    }
-    server
-        .refused(429, "POST", "/m/_pit?keep_alive=1m", Value::Null)
         .await;
 }
 
