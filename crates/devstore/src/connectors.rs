@@ -50,7 +50,8 @@ fn find(call: &Call, name: &str, id: &str) -> Result<Document> {
     } else {
         "connector"
     };
-    Err(Problem::not_found(format!("{kind} [{id}] not found")))
+    let reason = format!("{kind} [{id}] not found");
+    Err(Problem::new(404, "resource_not_found_exception", reason))
 }
 
 /// Writes a whole record.

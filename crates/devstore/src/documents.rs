@@ -113,11 +113,7 @@ fn apply(batch: &mut Batch, operation: &Operation, body: &str) -> Result<Reply> 
             Ok(done(&index, &id, numbers, "noop"))
         }
         ("delete", former) => {
-            let result = if former.is_some() {
-                "deleted"
-            } else {
-                "not_found"
-            };
+            let result = former.as_ref().map_or("not_found", |_| "deleted");
             let numbers = batch.put(&index, &id, "", former.as_ref())?;
             Ok(done(&index, &id, numbers, result))
         }

@@ -39,10 +39,6 @@ impl Problem {
         Problem::new(404, "index_not_found_exception", reason)
     }
 
-    pub(crate) fn not_found(reason: impl Display) -> Problem {
-        Problem::new(404, "resource_not_found_exception", reason)
-    }
-
     /// Something that Elasticsearch has and this store has not.
     pub(crate) fn unsupported(what: impl Display) -> Problem {
         let advice = "docs/store.md lists what is, and how to move to Elasticsearch";

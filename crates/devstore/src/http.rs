@@ -132,10 +132,13 @@ async fn answer(shared: Arc<Shared>, request: Request) -> Result<(u16, String)> 
                 params: &params,
                 body: &body,
             };
-            let (status, body) = router::route(&call)?;
             let patterns = call.param("filter_path").split(',');
-            let patterns = patterns.filter(|pattern| !pattern.is_empty() && status < 400);
+            let patterns = patterns.filter(|pattern| !pattern.is_empty());
             let patterns: Vec<String> = patterns.map(str::to_owned).collect();
+            if patterns.iter().any(|pattern| pattern.starts_with('-')) {
+                unsupported!("a pattern with [-] in [filter_path]");
+            }
+            let (status, body) = router::route(&call)?;
             Ok((status, pick(body, &patterns).to_string()))
         })
     };
@@ -153,6 +156,9 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
         .status(status)
         .header(header::CONTENT_TYPE, "application/json")
         .header("x-elastic-product", "Elasticsearch");
+    if status == 503 {
+        response = response.header(header::CONNECTION, "close");
+    }
     if status == 401 {
         let challenge = "Basic realm=\"security\", charset=\"UTF-8\"";
         response = response.header(header::WWW_AUTHENTICATE, challenge);

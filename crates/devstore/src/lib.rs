@@ -77,12 +77,6 @@ pub enum StoreError {
     Internal(String),
 }
 
-impl StoreError {
-    fn internal(error: impl fmt::Display) -> StoreError {
-        StoreError::Internal(error.to_string())
-    }
-}
-
 /// A running store. Dropping it stops it as well, without waiting for open requests of clients; no acknowledged
 /// write is lost either way.
 pub struct Store {
@@ -103,7 +97,8 @@ impl Store {
             _ => StoreError::Listen { address, source },
         };
         let opening = spawn_blocking(move || open(&config.folder)).await;
-        let engine = RwLock::new(Some(opening.map_err(StoreError::internal)??));
+        let opened = opening.map_err(|error| StoreError::Internal(error.to_string()))?;
+        let engine = RwLock::new(Some(opened?));
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared { engine, password });
@@ -136,7 +131,7 @@ impl Store {
         self.server.abort();
         let _ = (&mut self.server).await;
         let closing = spawn_blocking(move || drop(self)).await;
-        closing.map_err(StoreError::internal)
+        closing.map_err(|error| StoreError::Internal(error.to_string()))
     }
 }
 

@@ -199,9 +199,10 @@ impl Reading<'_> {
     }
 
     fn range(&self, name: &str, options: &Value) -> Result<Found> {
-        let Some((kind, path)) = self.0.field(name).filter(|(kind, _)| *kind != Kind::Object)
-        else {
-            return Ok(nothing());
+        let (kind, path) = match self.0.field(name) {
+            Some((Kind::Object, _)) => unsupported!("[range] or [exists] on the object [{name}]"),
+            Some(field) => field,
+            None => return Ok(nothing()),
         };
         let mut low = Bound::Included(String::new());
         let mut high = Bound::Excluded(LAST.to_string());

@@ -74,7 +74,7 @@ async fn wrong_queries_are_refused_and_named() {
         .ok(
             "PUT",
             "/m/_doc/1",
-            json!({"n": 1, "d": "2024-01-01", "t": "x"}),
+            json!({"n": 1, "d": "2024-01-01", "t": "x", "o": {"a": 1}}),
         )
         .await;
     for (query, named) in [
@@ -127,6 +127,7 @@ async fn wrong_queries_are_refused_and_named() {
         (json!({"dis_max": {"queries": []}}), "dis_max"),
         (json!({"wildcard": {"t": "x*"}}), "wildcard"),
         (json!({"match_none": {}}), "match_none"),
+        (json!({"exists": {"field": "o"}}), "[o]"),
         (json!({"match_phrase": {"t": "x"}}), "match_phrase"),
         (
             json!({"multi_match": {"query": "x", "fields": ["t^3"]}}),

@@ -302,4 +302,6 @@ async fn answers_are_cut_as_asked() {
         .ok("GET", "/m/_doc/1?filter_path=_id,_source.*", Value::Null)
         .await;
     assert_eq!(cut, json!({"_id": "1", "_source": {"a": 1}}));
+    let leaving_out = "/m/_doc/1?filter_path=_id,-_source";
+    server.refused(501, "GET", leaving_out, Value::Null).await;
 }
