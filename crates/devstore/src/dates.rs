@@ -22,5 +22,6 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
     let in_utc = format!("{text}Z");
     let forms = [text, &midnight, &in_utc];
     let mut dates = forms.iter().map(|form| DateTime::parse_from_rfc3339(form));
-    Some(dates.find_map(|date| date.ok())?.timestamp_millis())
+    let date = dates.find_map(|date| date.ok())?;
+    (!text.contains([' ', '_', 't', 'z'])).then_some(date.timestamp_millis())
 }

@@ -158,7 +158,7 @@ async fn fields_are_mapped_by_their_first_value() {
     let server = start().await;
     let document = json!({
         "text": "abc", "whole": 5, "broken": 1.5, "truth": true, "day": "2024-05-06", "moment": "2024-05-06T07:08:09.123Z",
-        "year": "2024", "nothing": null, "none": [], "list": [null, 7], "deep": {"inner": "x", "empty": {}}, "dotted.name": 1,
+        "year": "2024", "spaced": "2024-05-06 07:08:09", "local": "2024-05-06T07:08:09", "nothing": null, "none": [], "list": [null, 7], "deep": {"inner": "x", "empty": {}}, "dotted.name": 1,
     });
     server.ok("PUT", "/m/_doc/1", document).await;
     let properties =
@@ -169,7 +169,7 @@ async fn fields_are_mapped_by_their_first_value() {
         properties,
         json!({
             "text": text, "whole": {"type": "long"}, "broken": {"type": "float"}, "truth": {"type": "boolean"}, "day": {"type": "date"},
-            "moment": {"type": "date"}, "year": text, "list": {"type": "long"},
+            "moment": {"type": "date"}, "year": text, "spaced": text, "local": {"type": "date"}, "list": {"type": "long"},
             "deep": {"type": "object", "properties": {"inner": text, "empty": {"type": "object"}}}, "dotted": {"type": "object", "properties": {"name": {"type": "long"}}},
         })
     );
