@@ -101,6 +101,10 @@ fn blank() -> Result<Value> {
     let rules =
         include_str!("templates/rules.json").replace("NOW", &json!(dates::now()).to_string());
     let blank = include_str!("templates/connector.json").replace("RULES", &rules);
+    let blank = blank.replace(
+        "SCHEDULE",
+        r#"{"enabled": false, "interval": "0 0 0 * * ?"}"#,
+    );
     Ok(serde_json::from_str(&blank)?)
 }
 

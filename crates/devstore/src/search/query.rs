@@ -46,6 +46,11 @@ fn boolean(mut clauses: Clauses, required: Option<u64>) -> Found {
     if required + must == 0 {
         clauses.push((Occur::Must, constant(AllQuery, 0.0)));
     }
+    // A phrase that is used up breaks an exclusion (tantivy 0.27); a union with itself does not.
+    for clause in clauses.iter_mut().filter(|it| it.0 == Occur::MustNot) {
+        let twice = [clause.1.box_clone(), clause.1.box_clone()].map(|it| (Occur::Should, it));
+        clause.1 = Box::new(BooleanQuery::new(twice.into()));
+    }
     let query = BooleanQuery::with_minimum_required_clauses(clauses, required);
     Box::new(query)
 }
