@@ -46,7 +46,7 @@ impl ElasticsearchVersion {
     }
 }
 
-/// How to start an Elasticsearch. The default: version 9, security on, 512 MB of heap.
+/// How to start an Elasticsearch. The default: version 9, security on, 1 GB of heap.
 #[derive(Debug, Clone)]
 pub struct ElasticsearchOptions {
     /// Which version.
@@ -65,12 +65,12 @@ impl Default for ElasticsearchOptions {
             version: ElasticsearchVersion::V9,
             security: true,
             settings: Vec::new(),
-            heap: "512m".into(),
+            heap: "1g".into(),
         }
     }
 }
 
-/// How to start an OpenSearch. The default: 512 MB of heap. It has no security plug-in.
+/// How to start an OpenSearch. The default: 1 GB of heap. It has no security plug-in.
 #[derive(Debug, Clone)]
 pub struct OpenSearchOptions {
     /// Node settings (`name`, `value`).
@@ -83,7 +83,7 @@ impl Default for OpenSearchOptions {
     fn default() -> Self {
         Self {
             settings: Vec::new(),
-            heap: "512m".into(),
+            heap: "1g".into(),
         }
     }
 }
