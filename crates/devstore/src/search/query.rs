@@ -46,11 +46,6 @@ fn boolean(mut clauses: Clauses, required: Option<u64>) -> Found {
     if required + must == 0 {
         clauses.push((Occur::Must, constant(AllQuery, 0.0)));
     }
-    // A phrase that is used up breaks an exclusion (tantivy 0.27); a union with itself does not.
-    for clause in clauses.iter_mut().filter(|it| it.0 == Occur::MustNot) {
-        let twice = [clause.1.box_clone(), clause.1.box_clone()].map(|it| (Occur::Should, it));
-        clause.1 = Box::new(BooleanQuery::new(twice.into()));
-    }
     let query = BooleanQuery::with_minimum_required_clauses(clauses, required);
     Box::new(query)
 }
@@ -144,7 +139,11 @@ impl Reading<'_> {
         let terms = words(&text).map(|(word, _)| term(WORDS, path, &word));
         let terms: Vec<Term> = terms.collect();
         let required = match options["operator"].as_str() {
-            Some("phrase") if terms.len() > 1 => return Ok(Box::new(PhraseQuery::new(terms))),
+            Some("phrase") if terms.len() > 1 => {
+                // A phrase that is used up breaks an exclusion (tantivy 0.27); a union with itself does not.
+                let phrase = || -> Found { Box::new(PhraseQuery::new(terms.clone())) };
+                return Ok(Box::new(DisjunctionMaxQuery::new(vec![phrase(), phrase()])));
+            }
             Some("and") => terms.len() as u64,
             _ => options["minimum_should_match"].as_u64().unwrap_or(1),
         };

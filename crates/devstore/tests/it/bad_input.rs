@@ -251,6 +251,21 @@ async fn an_excluded_phrase_breaks_nothing() {
     }
 }
 
+#[tokio::test]
+async fn exclusions_in_exclusions_cost_no_more_than_their_number() {
+    let server = start().await;
+    server
+        .ok("PUT", "/m/_doc/1", json!({"t": "some text"}))
+        .await;
+    let mut query = json!({"match": {"t": "some"}});
+    for _ in 0..40 {
+        query = json!({"bool": {"must_not": query}});
+    }
+    let answer = server.ok("POST", "/m/_search", json!({"query": query}));
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(60), answer).await;
+    assert_eq!(answer.unwrap()["hits"]["total"]["value"], 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
     #[test]
