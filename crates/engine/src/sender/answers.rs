@@ -1,6 +1,6 @@
 //! What the answer to a bulk request means for its entries, and its failure for the next ones.
 
-use super::{Returned, Sender};
+use super::{AUTOMATIC_BYTES, Returned, Sender};
 use crate::{
     books::{Books, Halt},
     entry::{Batch, Entry, Purpose, done, drop_attachment, item_text, refused, stripped},
@@ -200,9 +200,13 @@ impl<F> Sender<F> {
         }
     }
 
+    /// The index cannot cope: fewer requests at once, and none that grew.
     fn slow_down(&mut self) {
         if self.is_concurrency_automatic {
             self.concurrency = (self.concurrency / 2).max(1);
+        }
+        if self.most_chunk_bytes > 0 {
+            self.chunk_bytes = self.chunk_bytes.min(AUTOMATIC_BYTES);
         }
     }
 }

@@ -2,10 +2,16 @@
 
 use crate::world::*;
 use serde_json::json;
-use std::{sync::atomic::Ordering, time::Duration};
-use tributary_engine::{PipelineFlags, Verdict};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tributary_engine::{PipelineFlags, TargetErrorKind, Verdict};
 use tributary_sdk::{Access, JobKind, Promises, Stamp};
-use tributary_testkit::memory::{Call, MemoryTarget};
+use tributary_testkit::memory::{Call, Fault, MemoryTarget};
 
 #[tokio::test(start_paused = true)]
 async fn writes_what_the_source_has() {
@@ -234,6 +240,53 @@ async fn chunk_size_and_concurrency_are_honoured() {
         .collect();
     assert_eq!(sizes, vec![5; 20], "an index operation counts twice");
     assert_eq!(ran.target.most_requests(), 2);
+}
+
+/// Documents of 1 KiB, many more than two requests hold; the sizes of the requests.
+async fn automatic_sizes(target: MemoryTarget) -> Vec<usize> {
+    let steps = (0..40_000).map(|n| {
+        let id = &*Box::leak(format!("{n:05}").into_boxed_str());
+        Step::Upsert(id, json!({"v": "x".repeat(1000)}))
+    });
+    let target = target.with_latency(Duration::from_secs(1));
+    let world = World::new(Script::of(vec![steps.collect()]), target);
+    let world = world.settings(|settings| settings.max_concurrency = Some(2));
+    let ran = world.run().await;
+    assert_eq!(ran.counters().indexed, 40_000);
+    let calls = ran.target.calls().into_iter();
+    let sizes = calls.filter_map(|call| match call {
+        Call::Bulk(ids) => Some(ids.len()),
+        _ => None,
+    });
+    sizes.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_grow_where_the_index_is_far_away() {
+    let sizes = automatic_sizes(MemoryTarget::default()).await;
+    let largest = sizes.iter().max().unwrap();
+    assert!(*largest > sizes[0] * 3 / 2, "{sizes:?}");
+    // A quarter of the pool for documents.
+    assert!(*largest < 3_200, "{sizes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_small_again_when_the_index_is_busy() {
+    let busy = Arc::new(AtomicBool::new(false));
+    let target = MemoryTarget::scripted(move |_, call| match call {
+        // The first large request is too much.
+        Call::Bulk(ids) if ids.len() > 1_300 && !busy.swap(true, Ordering::SeqCst) => {
+            Some(Fault::Refused(TargetErrorKind::Busy { retry_after: None }))
+        }
+        _ => None,
+    });
+    let sizes = automatic_sizes(target).await;
+    let refused = sizes.iter().position(|size| *size > 1_300).unwrap();
+    let later = &sizes[refused + 1..];
+    assert!(later.iter().any(|size| *size <= sizes[0]), "{sizes:?}");
+    let smallest_full = later.iter().position(|size| *size <= sizes[0]).unwrap();
+    // What was ready before keeps its size.
+    assert!(smallest_full < later.len() / 2, "{sizes:?}");
 }
 
 #[tokio::test(start_paused = true)]
