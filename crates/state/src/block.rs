@@ -1,8 +1,8 @@
 //! Blocks with checksums: what all files of the state are made of.
 //!
-//! A file begins with eleven bytes: `tributary`, what it is (one letter), the version of its format (one
-//! byte would do; two are kept). Then come blocks: length of the content (4 bytes, little-endian), CRC-32
-//! of kind and content (4 bytes), kind (1 byte), content.
+//! A file begins with twelve bytes: `tributary`, what it is (one letter), the version of its format (two
+//! bytes). Then come blocks: length of the content (4 bytes), CRC-32 of kind and content (4 bytes), kind
+//! (one byte), content. Numbers are little-endian.
 
 use crate::{Folder, Result, StateError};
 use std::{io, sync::Arc};

@@ -1,7 +1,7 @@
 //! The one file that says what counts: the head. It is replaced in one step when a run is over.
 
 use crate::{
-    Folder, Position, Result, StateError, Token,
+    Folder, Result, StateError, Token,
     block::{self, Blocks},
 };
 use serde::{Deserialize, Serialize};
@@ -97,19 +97,10 @@ impl Head {
     }
 }
 
-/// Where a walk stood when a checkpoint was noted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// From where the walk goes on; `None`: from its beginning.
-    pub cursor: Option<Cursor>,
-    /// How far the manifest in progress counts.
-    pub position: Position,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MemoryFolder;
+    use crate::memory::MemoryFolder;
     use tributary_sdk::Scope;
 
     fn head(generation: u64) -> Head {

@@ -15,13 +15,15 @@ mod folder;
 mod head;
 mod journal;
 mod manifest;
+#[cfg(test)]
+mod memory;
 mod merge;
 mod token;
 mod varint;
 
 pub use error::{Result, StateError};
-pub use folder::{Folder, MemoryFolder};
-pub use head::{Checkpoint, Head, UnitState};
+pub use folder::Folder;
+pub use head::{Head, UnitState};
 pub use journal::Journal;
 pub use manifest::{ManifestReader, ManifestWriter, Position, Row, Version};
 pub use merge::{Listed, Merge};

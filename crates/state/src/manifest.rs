@@ -69,7 +69,8 @@ struct Last {
     home: Option<Scope>,
 }
 
-/// Writes a manifest.
+/// Writes a manifest. After an error it must not be used any more: what the file holds is known only up to
+/// the last [`Position`].
 pub struct ManifestWriter {
     folder: Arc<dyn Folder>,
     name: String,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::MemoryFolder;
+use crate::memory::MemoryFolder;
 use proptest::prelude::*;
 
 fn row(id: impl Into<String>, seq_no: u64) -> Row {

@@ -144,7 +144,7 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ManifestWriter, MemoryFolder, Version};
+    use crate::{ManifestWriter, Version, memory::MemoryFolder};
     use proptest::prelude::*;
     use std::{collections::BTreeSet, sync::Arc};
 
