@@ -6,7 +6,8 @@
 //! farther than the window reaches is both missing and unknown; whoever uses this brings the two
 //! together (it is sent once more, and not deleted).
 
-use crate::{ManifestReader, Result, Row};
+use crate::{Fate, ManifestReader, Position, Result, Row};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, VecDeque},
     mem,
@@ -24,7 +25,16 @@ pub enum Listed {
     Unknown,
 }
 
-/// Old rows as a new walk meets them.
+/// Where in the old manifest the window begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spot {
+    /// The beginning of a block.
+    pub position: Position,
+    /// Rows of it that have left the window.
+    pub passed: u64,
+}
+
+/// Old rows as a new walk meets them. Rows of documents that were kept out by rules are none.
 pub struct Merge {
     reader: Option<ManifestReader>,
     window: VecDeque<Place>,
@@ -32,6 +42,9 @@ pub struct Merge {
     first: u64,
     /// From id to the number of its place.
     places: HashMap<DocId, u64>,
+    end: Spot,
+    /// Where the blocks of the window begin in the file, and the number of their first place.
+    blocks: VecDeque<(u64, Position)>,
     most: usize,
     missing: Vec<Row>,
 }
@@ -42,15 +55,50 @@ struct Place {
 }
 
 impl Merge {
-    /// `most`: rows in memory, beside one block of the file.
+    /// `most`: rows in memory (at least 4), beside one block of the file.
     pub fn new(reader: ManifestReader, most: usize) -> Self {
         Self {
             reader: Some(reader),
             window: VecDeque::new(),
             first: 0,
             places: HashMap::new(),
-            most: most.max(2),
+            end: Spot::default(),
+            blocks: VecDeque::new(),
+            most: most.max(4),
             missing: Vec::new(),
+        }
+    }
+
+    /// Goes on where another one was; `reader` was opened at the position of the spot. Rows that had been
+    /// met and were still in the window count as unmet again.
+    ///
+    /// # Errors
+    /// As [`ManifestReader::next`].
+    pub async fn resume(reader: ManifestReader, spot: Spot, most: usize) -> Result<Self> {
+        let mut merge = Self::new(reader, most);
+        if spot.passed > 0 {
+            merge.read().await?;
+            for _ in 0..spot.passed {
+                merge.drop_first();
+            }
+            merge.missing.clear();
+        }
+        Ok(merge)
+    }
+
+    /// Where the window begins now.
+    pub fn spot(&self) -> Spot {
+        match (self.blocks.front(), &self.reader) {
+            (Some((number, position)), _) => Spot {
+                position: *position,
+                passed: self.first - number,
+            },
+            (None, Some(reader)) => Spot {
+                position: reader.position(),
+                passed: 0,
+            },
+            // All was read and has left the window.
+            (None, None) => self.end,
         }
     }
 
@@ -113,14 +161,20 @@ impl Merge {
         let Some(reader) = &mut self.reader else {
             return Ok(false);
         };
+        let position = reader.position();
         let Some(rows) = reader.next().await? else {
+            self.end.position = position;
             self.reader = None;
             return Ok(false);
         };
+        self.blocks
+            .push_back((self.first + self.window.len() as u64, position));
         for row in rows {
             let number = self.first + self.window.len() as u64;
-            self.places.insert(row.id.clone(), number);
-            let is_met = false;
+            let is_met = row.fate == Fate::Filtered;
+            if !is_met {
+                self.places.insert(row.id.clone(), number);
+            }
             self.window.push_back(Place { row, is_met });
         }
         Ok(true)
@@ -135,6 +189,13 @@ impl Merge {
             self.places.remove(&row.id);
         }
         self.first += 1;
+        while self
+            .blocks
+            .get(1)
+            .is_some_and(|(number, _)| *number <= self.first)
+        {
+            self.blocks.pop_front();
+        }
         if !is_met {
             self.missing.push(row);
         }
@@ -144,15 +205,16 @@ impl Merge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ManifestWriter, Version, memory::MemoryFolder};
+    use crate::{ManifestWriter, MemoryFolder, Version};
     use proptest::prelude::*;
     use std::{collections::BTreeSet, sync::Arc};
 
     fn row(id: &str) -> Row {
         Row {
             id: id.into(),
+            fate: Fate::Indexed,
             fingerprint: id.len() as u64,
-            version: Version::default(),
+            version: Some(Version::default()),
             home: None,
             missed: false,
         }
@@ -226,6 +288,49 @@ mod tests {
     }
 
     proptest! {
+        /// A walk that goes on after an interruption knows what is ahead, and loses no row that is missing.
+        #[test]
+        fn a_resumed_merge_loses_no_row(
+            count in 1..60_u32,
+            skipped in prop::collection::btree_set(0..60_u32, 0..10),
+            at in 0..60_u32,
+            most in 2..20_usize,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let folder = Arc::new(MemoryFolder::default());
+                let mut writer = ManifestWriter::create(folder.clone(), "m").await.unwrap();
+                let ids = names(0..count);
+                for id in &ids {
+                    writer.push(&row(id)).await.unwrap();
+                    if id.ends_with(['3', '7']) {
+                        writer.sync().await.unwrap();
+                    }
+                }
+                writer.seal().await.unwrap();
+                let reader = ManifestReader::open(folder.clone(), "m").await.unwrap();
+                let mut merge = Merge::new(reader, most);
+                let mut missing = BTreeSet::new();
+                let is_listed = |n: &u32| !skipped.contains(n);
+                for n in (0..count.min(at)).filter(is_listed) {
+                    merge.meet(&ids[n as usize].as_str().into()).await.unwrap();
+                    missing.extend(merge.take_missing().iter().map(|row| row.id.to_string()));
+                }
+                let spot = merge.spot();
+                let reader = ManifestReader::open_at(folder, "m", spot.position).await.unwrap();
+                let mut merge = Merge::resume(reader, spot, most).await.unwrap();
+                for n in (at..count).filter(is_listed) {
+                    let id = &ids[n as usize];
+                    let listed = merge.meet(&id.as_str().into()).await.unwrap();
+                    assert_eq!(listed, Listed::Known(row(id)));
+                }
+                missing.extend(rest(&mut merge).await);
+                for n in (0..count).filter(|n| !is_listed(n)) {
+                    assert!(missing.contains(&ids[n as usize]), "{n}");
+                }
+            });
+        }
+
         /// Whatever the order: each old row is either met or missing, never both, and nothing else is known.
         #[test]
         fn every_old_row_is_met_or_missing(
