@@ -48,6 +48,8 @@ pub struct UnitState {
     pub key: UnitKey,
     /// The files of its manifest, sealed: the last full walk, and what changed since, in this order.
     pub manifests: Vec<String>,
+    /// Documents in them that the index has.
+    pub held: u64,
     /// From where the next changes are read.
     pub next: Option<Cursor>,
 }
@@ -135,6 +137,7 @@ mod tests {
                     part: 0,
                 },
                 manifests: vec![format!("m{generation}")],
+                held: 7,
                 next: Cursor::new(&generation).ok(),
             }],
         }

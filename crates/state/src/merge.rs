@@ -269,10 +269,11 @@ impl Merge {
         let mut number = self.first + self.window.len() as u64;
         self.blocks.push_back((number, position));
         for row in rows {
-            let is_met = row.fate == Fate::Filtered;
-            if !is_met {
-                self.places.insert(row.id.clone(), number);
+            if row.fate == Fate::Filtered {
+                continue;
             }
+            self.places.insert(row.id.clone(), number);
+            let is_met = false;
             self.window.push_back(Place { row, is_met });
             number += 1;
         }

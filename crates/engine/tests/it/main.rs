@@ -6,5 +6,6 @@ mod deletions;
 mod faults;
 mod flow;
 mod random;
+mod remembering;
 mod review;
 mod world;

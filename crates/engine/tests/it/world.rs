@@ -16,6 +16,7 @@ use tributary_sdk::{
     Stamp, StopSource, Unit, UnitSink, async_trait,
     rules::{BasicRule, RuleSet},
 };
+use tributary_state::MemoryFolder;
 use tributary_testkit::memory::{MemoryFiles, MemoryTarget, VirtualClock};
 
 /// What a walk does next.
@@ -302,6 +303,8 @@ impl World {
             target: target.clone(),
             clock: Arc::new(VirtualClock::default()),
             files: files.clone(),
+            folder: Arc::new(MemoryFolder::default()),
+            origin: String::new(),
             reporter: reports.clone(),
             stop: stop.signal(),
             settings: Settings::default(),
@@ -324,6 +327,12 @@ impl World {
 
     pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.job.settings);
+        self
+    }
+
+    /// With what an earlier run has left there.
+    pub(crate) fn remembering(mut self, folder: &Arc<MemoryFolder>) -> Self {
+        self.job.folder = folder.clone();
         self
     }
 

@@ -1,0 +1,235 @@
+//! What is remembered of the index: read when a run begins, written when it is over.
+
+use crate::{
+    books::{Books, Halt},
+    fingerprint::ENCODER,
+    job::Job,
+    run::patiently,
+    target::Token,
+};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+use tributary_sdk::UnitKey;
+use tributary_state::{Folder, Head, StateError, Trust, UnitState};
+
+/// What is remembered at the beginning of a run.
+pub(crate) struct Recalled {
+    /// The head, whatever it is worth.
+    head: Option<Head>,
+    /// Whether the index is as we left it.
+    pub(crate) is_current: bool,
+    /// How the index is now, before anything is written.
+    token: Option<Token>,
+    /// The key of fingerprints.
+    pub(crate) key: u128,
+    made_with: String,
+    units: HashMap<UnitKey, UnitState>,
+}
+
+impl From<StateError> for Halt {
+    fn from(error: StateError) -> Self {
+        Self::Failed(format!(
+            "{error}; nothing was deleted because of that: free or mend the disk, or remove the state folder, and start the job again"
+        ))
+    }
+}
+
+/// Reads what is remembered, and removes what does not belong to it.
+pub(crate) async fn recall(job: &Job) -> Result<Recalled, Halt> {
+    let head = match Head::load(Arc::clone(&job.folder)).await {
+        Ok(head) => head,
+        Err(error @ StateError::Io { .. }) => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "what was remembered of the index is not used: all documents are sent again");
+            None
+        }
+    };
+    remove_others(&*job.folder, head.as_ref()).await?;
+    let token = patiently(job, || job.target.token()).await?;
+    let made_with = format!("{ENCODER} {:?} {:?}", job.settings.flags, job.run.access);
+    let key = head
+        .as_ref()
+        .and_then(|head| u128::from_str_radix(&head.fingerprint_key, 16).ok());
+    let is_current = match (&head, key) {
+        (Some(head), Some(_)) => match trust(head, token.as_ref(), &made_with, job) {
+            Trust::Current => true,
+            Trust::Reconcile => {
+                tracing::info!(
+                    "somebody else wrote to the index since the last sync: all documents are sent again"
+                );
+                false
+            }
+            Trust::None(why) => {
+                tracing::info!("all documents are sent again: {why}");
+                false
+            }
+        },
+        _ => false,
+    };
+    let units = match (&head, is_current) {
+        (Some(head), true) => head
+            .units
+            .iter()
+            .map(|unit| (unit.key.clone(), unit.clone()))
+            .collect(),
+        _ => HashMap::new(),
+    };
+    Ok(Recalled {
+        head,
+        is_current,
+        token,
+        key: key.unwrap_or_else(random),
+        made_with,
+        units,
+    })
+}
+
+/// A key that nobody can guess.
+pub(crate) fn random() -> u128 {
+    let random = RandomState::new();
+    u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2))
+}
+
+fn trust(head: &Head, now: Option<&Token>, made_with: &str, job: &Job) -> Trust {
+    let no = |why: &str| Trust::None(why.to_owned());
+    if job.settings.force {
+        return no("that was asked for");
+    }
+    if head.made_with != made_with {
+        return no("they are written in another way than before");
+    }
+    match (&head.token, now) {
+        (Some(before), Some(now)) => match before.compare(now) {
+            Trust::Current if !head.is_exact => Trust::Reconcile,
+            trust => trust,
+        },
+        _ => no("the server does not tell enough to know whether the index is as it was"),
+    }
+}
+
+async fn remove_others(folder: &dyn Folder, head: Option<&Head>) -> Result<(), Halt> {
+    let failed = |error| StateError::Io {
+        name: "(folder)".into(),
+        source: error,
+    };
+    let files = folder.list().await.map_err(failed)?;
+    for (name, _) in files {
+        let is_needed = head.is_some_and(|head| head.names(&name));
+        if !is_needed {
+            folder.remove(&name).await.map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+impl Recalled {
+    /// The number of this run's files.
+    pub(crate) fn generation(&self) -> u64 {
+        self.head.as_ref().map_or(1, |head| head.generation + 1)
+    }
+
+    /// What the last run knew of a unit. Asked once for each.
+    pub(crate) fn take_unit(&mut self, key: &UnitKey) -> Option<UnitState> {
+        self.units.remove(key)
+    }
+
+    /// The units of the last run that were not asked for.
+    pub(crate) fn take_unlisted(&mut self) -> Vec<UnitState> {
+        let mut units: Vec<_> = self.units.drain().map(|(_, unit)| unit).collect();
+        units.sort_by(|one, other| one.key.cmp(&other.key));
+        units
+    }
+
+    /// Documents that were kept without belonging to a unit.
+    pub(crate) fn orphans(&self) -> Option<String> {
+        let head = self.head.as_ref().filter(|_| self.is_current)?;
+        head.orphans.clone()
+    }
+
+    /// Documents that the index is known to have had.
+    pub(crate) fn held(&self) -> Option<u64> {
+        self.token.as_ref().map(|token| token.count)
+    }
+
+    /// Whether the index may hold documents of which nothing is known.
+    pub(crate) fn has_strangers(&self) -> bool {
+        let known = self.head.as_ref().filter(|_| self.is_current);
+        match (known, &self.token) {
+            (Some(head), Some(token)) => head.held != token.count,
+            _ => true,
+        }
+    }
+
+    /// Makes what this run found out the new memory. `carried`: units that stay as they were.
+    pub(crate) async fn remember(
+        &self,
+        job: &Job,
+        books: &mut Books,
+        carried: Vec<UnitState>,
+    ) -> Result<(), Halt> {
+        let token = patiently(job, || job.target.token()).await?;
+        let mut units = Vec::new();
+        let mut orphans = None;
+        let mut held = books.held + books.held_unmet;
+        for number in 0..books.manifests.units.len() {
+            if books.manifests.is_bare(number) {
+                continue;
+            }
+            books.manifests.seal(number).await?;
+            let rows = &books.manifests.units[number];
+            match &rows.key {
+                None => orphans = Some(rows.name.clone()),
+                Some(key) => units.push(UnitState {
+                    key: key.clone(),
+                    manifests: vec![rows.name.clone()],
+                    next: match &rows.reached.end {
+                        Some((next, _)) => next.clone(),
+                        None => rows.old_next.clone(),
+                    },
+                    held: rows.held,
+                }),
+            }
+        }
+        held += carried.iter().map(|unit| unit.held).sum::<u64>();
+        units.extend(carried);
+        let is_exact = is_exact(self.token.as_ref(), token.as_ref(), books);
+        let head = Head {
+            generation: self.generation(),
+            fingerprint_key: format!("{:032x}", self.key),
+            made_with: self.made_with.clone(),
+            origin: job.origin.clone(),
+            token,
+            is_exact,
+            units,
+            orphans,
+            held,
+        };
+        job.folder
+            .sync_names()
+            .await
+            .map_err(|error| StateError::Io {
+                name: "(folder)".into(),
+                source: error,
+            })?;
+        head.save(&*job.folder).await?;
+        remove_others(&*job.folder, Some(&head)).await
+    }
+}
+
+/// Whether what was written to the index meanwhile can all be ours. Each write takes one sequence
+/// number; what was sent twice because an answer was lost, or was refused, may have taken one.
+fn is_exact(before: Option<&Token>, after: Option<&Token>, books: &Books) -> bool {
+    let (Some(before), Some(after)) = (before, after) else {
+        return false;
+    };
+    let sum = |token: &Token| -> i64 { token.shards.values().map(|shard| shard.max_seq_no).sum() };
+    let written = sum(after).saturating_sub(sum(before));
+    let ours = i64::try_from(books.writes).unwrap_or(i64::MAX);
+    let doubtful = i64::try_from(books.doubtful_writes).unwrap_or(i64::MAX);
+    before.index_uuid == after.index_uuid
+        && written >= ours
+        && written <= ours.saturating_add(doubtful)
+}
