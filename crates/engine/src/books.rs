@@ -211,7 +211,12 @@ impl Books {
         self.counters.indexed += 1;
         self.counters.created += u64::from(answer.status == 201);
         self.counters.indexed_bytes += bytes as u64;
-        let decided = Decided::Written(fingerprint, answer.version);
+        let version = answer.version;
+        let decided = Decided::Written {
+            fingerprint,
+            version,
+            bytes,
+        };
         self.decide(place, hash, Fate::Indexed, decided);
         self.mark(Mark::Good)
     }

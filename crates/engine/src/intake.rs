@@ -10,6 +10,7 @@ use crate::{
     job::Job,
     manifests::{Decided, Place},
     monitor::Mark,
+    notes::Note,
     roll::IdHash,
     run::Run,
 };
@@ -61,11 +62,19 @@ impl Run {
     ) -> Result<(), Halt> {
         let item = match item {
             Item::Unit(unit) => {
-                self.add_unit(unit, books);
-                return Ok(());
+                return self.add_unit(unit, books);
             }
             Item::Ended(end) => return self.ended(origin, end, books).await,
-            Item::Gap(scope, error) => return books.gap(scope, error),
+            Item::Gap(scope, error) => {
+                if let Some(notes) = &mut self.notes {
+                    notes.push(&Note::Gap {
+                        scope: scope.clone(),
+                        kind: error.kind().name().to_owned(),
+                        why: error.full_text(),
+                    })?;
+                }
+                return books.gap(scope, error);
+            }
             item => item,
         };
         // The announcement of units emits nothing else.

@@ -5,12 +5,15 @@ use crate::{
     target::Target,
 };
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
 use tributary_sdk::{ErrorKind, Run, Scope, Source, StopSignal, rules::RuleSet};
 use tributary_state::Folder;
 
 /// All that one job needs. The job was claimed before, and its end is written after, by the service.
 pub struct Job {
+    /// The id of the job: one that was interrupted goes on under the same.
+    pub id: String,
     /// The configured source.
     pub source: Arc<dyn Source>,
     /// What the session is opened for.
@@ -161,7 +164,8 @@ pub struct Brake {
 }
 
 /// Distinct documents of the run, and what became of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Documents the source emitted.
     pub extracted: u64,

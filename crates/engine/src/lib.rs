@@ -20,6 +20,7 @@ mod manifests;
 mod memory;
 mod missing;
 mod monitor;
+mod notes;
 mod policy;
 mod recall;
 mod roll;

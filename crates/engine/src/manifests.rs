@@ -5,6 +5,7 @@
 //! in another one: a row waits until all before it are decided. So the next walk finds them beside its
 //! own, and a checkpoint is a place between two rows.
 
+use crate::notes::{self, Note, NotedPlace};
 use std::{collections::VecDeque, mem, sync::Arc};
 use tributary_sdk::{Cursor, DocId, Scope, UnitKey};
 use tributary_state::{
@@ -28,6 +29,8 @@ enum Slot {
     /// Something about it is not known yet.
     Waiting(Row),
     Row(Row),
+    /// A row, and the bytes that were written for it.
+    Written(Row, u64),
     /// Nothing, after all.
     Void,
     /// All before this is decided when this comes to the front.
@@ -46,8 +49,9 @@ pub(crate) struct Checkpoint {
 /// How far a unit is.
 #[derive(Debug, Default)]
 pub(crate) struct Reached {
-    /// The last checkpoint before which everything is decided, and how far the manifest was then.
-    pub(crate) checkpoint: Option<(Checkpoint, Position)>,
+    /// The last checkpoint before which everything is decided, how far the manifest was then, and how
+    /// many bytes had been written.
+    pub(crate) checkpoint: Option<(Checkpoint, Position, u64)>,
     /// The walk is complete: how far the manifest was then, and from where the next changes are read.
     pub(crate) end: Option<(Option<Cursor>, Position)>,
 }
@@ -75,13 +79,22 @@ pub(crate) struct UnitRows {
     pub(crate) is_walked: bool,
     /// Rows of documents that the index has.
     pub(crate) held: u64,
+    /// Bytes written for its rows.
+    pub(crate) bytes: u64,
+    has_news: bool,
+    /// Where an interrupted walk goes on.
+    resume_at: Option<Spot>,
 }
 
 /// What became of a document.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Decided {
     /// It was written in this version.
-    Written(u64, Option<Version>),
+    Written {
+        fingerprint: u64,
+        version: Option<Version>,
+        bytes: usize,
+    },
     /// The index has it as it is.
     Unchanged(u64),
     /// It exists; whatever the index has of it stays.
@@ -103,6 +116,7 @@ pub(crate) struct Manifests {
     /// Units whose first row is decided.
     ready: Vec<usize>,
     window: usize,
+    has_news: bool,
     orphans: Option<usize>,
     is_lost: bool,
 }
@@ -117,6 +131,7 @@ impl Manifests {
             waiting: 0,
             ready: Vec::new(),
             window: WINDOWS / parallel.max(1),
+            has_news: false,
             orphans: None,
             is_lost: false,
         }
@@ -144,6 +159,9 @@ impl Manifests {
             reached: Reached::default(),
             is_walked: false,
             held: 0,
+            bytes: 0,
+            has_news: false,
+            resume_at: None,
         });
         number
     }
@@ -190,6 +208,58 @@ impl Manifests {
         format!("missing-{}-{unit}", self.generation)
     }
 
+    /// Whether some unit is farther than noted.
+    pub(crate) fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// How far the units are that are farther than noted; safe from a crash, but for names.
+    pub(crate) async fn take_news(&mut self) -> Result<Vec<Note>> {
+        self.has_news = false;
+        let mut notes = Vec::new();
+        for (unit, rows) in self.units.iter_mut().enumerate() {
+            if !mem::take(&mut rows.has_news) {
+                continue;
+            }
+            if let Some((next, position)) = &rows.reached.end {
+                notes.push(Note::End {
+                    unit,
+                    next: next.clone(),
+                    position: *position,
+                    missing: rows.missing,
+                    bytes: rows.bytes,
+                });
+            } else if let Some((checkpoint, position, bytes)) = &rows.reached.checkpoint {
+                if let Some(writer) = &mut rows.writer {
+                    writer.sync().await?;
+                }
+                if let Some(merge) = &mut rows.merge {
+                    merge.sync().await?;
+                }
+                notes.push(notes::point(unit, checkpoint, *position, *bytes));
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Brings a unit to where an interrupted run had noted it.
+    pub(crate) fn restore(&mut self, unit: usize, reached: NotedPlace, bytes: u64) {
+        let rows = &mut self.units[unit];
+        rows.bytes = bytes;
+        match reached {
+            NotedPlace::Point(_, spot, position) => {
+                rows.position = Some(position);
+                rows.resume_at = spot;
+            }
+            NotedPlace::End(next, position, missing) => {
+                rows.position = Some(position);
+                rows.missing = missing;
+                rows.is_walked = true;
+                rows.reached.end = Some((next, position));
+            }
+        }
+    }
+
     /// The walk of a unit begins, perhaps once more.
     pub(crate) async fn begin_walk(&mut self, unit: usize) -> Result<()> {
         let missing = self.missing_name(unit);
@@ -197,7 +267,11 @@ impl Manifests {
         rows.is_walked = true;
         if let Some(old) = &rows.old {
             let folder = Arc::clone(&self.folder);
-            match Merge::new(folder, old, &missing, self.window).await {
+            let merge = match rows.resume_at.take() {
+                Some(spot) => Merge::resume(folder, old, &missing, spot, self.window).await,
+                None => Merge::new(folder, old, &missing, self.window).await,
+            };
+            match merge {
                 Ok(merge) => rows.merge = Some(merge),
                 Err(error) => self.lose_damaged(unit, error)?,
             }
@@ -287,11 +361,17 @@ impl Manifests {
         let Slot::Waiting(mut row) = mem::replace(slot, Slot::Void) else {
             return false;
         };
+        let mut written = None;
         match decided {
-            Decided::Written(fingerprint, version) => {
+            Decided::Written {
+                fingerprint,
+                version,
+                bytes,
+            } => {
                 row.fate = Fate::Indexed;
                 row.fingerprint = fingerprint;
                 row.version = version;
+                written = Some(bytes as u64);
             }
             Decided::Unchanged(fingerprint) => {
                 row.fate = Fate::Unchanged;
@@ -306,9 +386,11 @@ impl Manifests {
             Decided::Void => {}
         }
         let is_held = row.version.is_some();
-        if !matches!(decided, Decided::Void) {
-            *slot = Slot::Row(row);
-        }
+        *slot = match (decided, written) {
+            (Decided::Void, _) => Slot::Void,
+            (_, Some(bytes)) => Slot::Written(row, bytes),
+            (_, None) => Slot::Row(row),
+        };
         if at == Some(0) {
             self.ready.push(place.unit);
         }
@@ -340,13 +422,23 @@ impl Manifests {
                     self.units[unit].held += u64::from(row.version.is_some());
                     self.writer(unit).await?.push(&row).await?;
                 }
+                Some(Slot::Written(row, bytes)) => {
+                    self.units[unit].held += u64::from(row.version.is_some());
+                    self.units[unit].bytes += bytes;
+                    self.writer(unit).await?.push(&row).await?;
+                }
                 Some(Slot::Checkpoint(checkpoint)) => {
                     let position = self.writer(unit).await?.mark();
-                    self.units[unit].reached.checkpoint = Some((*checkpoint, position));
+                    let bytes = self.units[unit].bytes;
+                    self.units[unit].reached.checkpoint = Some((*checkpoint, position, bytes));
+                    self.units[unit].has_news = true;
+                    self.has_news = true;
                 }
                 Some(Slot::End(next)) => {
                     let position = self.close(unit).await?;
                     self.units[unit].reached.end = Some((next, position));
+                    self.units[unit].has_news = true;
+                    self.has_news = true;
                 }
                 Some(Slot::Void | Slot::Waiting(_)) | None => {}
             }

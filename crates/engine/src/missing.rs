@@ -164,7 +164,7 @@ impl Run {
     fn may_be_gone(&self, unit: &Scope, home: Option<&Scope>, books: &Books) -> bool {
         let is_read = match self.promises.ids_stay {
             true => !books.has_gap_at(unit, home),
-            false => books.gap_count == 0,
+            false => books.gap_count == 0 && !self.recalled.is_resumed,
         };
         self.kind != JobKind::Incremental && is_read
     }
@@ -351,7 +351,7 @@ async fn writer<'a>(
 }
 
 /// What is damaged cannot be judged; a disk that fails ends the job.
-fn lost(error: StateError) -> Halt {
+pub(crate) fn lost(error: StateError) -> Halt {
     match error {
         StateError::Io { .. } => error.into(),
         StateError::Damaged { .. } | StateError::UnknownVersion { .. } => {

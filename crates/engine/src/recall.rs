@@ -4,6 +4,7 @@ use crate::{
     books::{Books, Halt},
     fingerprint::ENCODER,
     job::Job,
+    notes::{Begin, Noted, Notes, kind_name},
     run::patiently,
     target::Token,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Recalled {
     pub(crate) key: u128,
     made_with: String,
     units: HashMap<UnitKey, UnitState>,
+    /// The run goes on after an interruption.
+    pub(crate) is_resumed: bool,
 }
 
 impl From<StateError> for Halt {
@@ -38,7 +41,7 @@ impl From<StateError> for Halt {
 }
 
 /// Reads what is remembered, and removes what does not belong to it.
-pub(crate) async fn recall(job: &Job) -> Result<Recalled, Halt> {
+pub(crate) async fn recall(job: &Job) -> Result<(Recalled, Option<(Notes, Noted)>), Halt> {
     let head = match Head::load(Arc::clone(&job.folder)).await {
         Ok(head) => head,
         Err(error @ StateError::Io { .. }) => return Err(error.into()),
@@ -47,13 +50,30 @@ pub(crate) async fn recall(job: &Job) -> Result<Recalled, Halt> {
             None
         }
     };
-    remove_others(&*job.folder, head.as_ref()).await?;
+    let resumed = Notes::resume(job).await?;
     let token = patiently(job, || job.target.token()).await?;
     let made_with = format!("{ENCODER} {:?} {:?}", job.settings.flags, job.run.access);
+    let generation = head.as_ref().map_or(1, |head| head.generation + 1);
+    let resumed = resumed.filter(|(_, noted)| {
+        let begin = &noted.begin;
+        begin.job == job.id
+            && begin.kind == kind_name(job.run.kind)
+            && begin.generation == generation
+            && begin.made_with == made_with
+            && begin.origin == job.origin
+            && !job.settings.force
+            && token.as_ref().is_some_and(|now| {
+                // Since it began it wrote itself.
+                !matches!(begin.token.compare(now), Trust::None(_))
+            })
+    });
+    let noted = resumed.as_ref().map(|(_, noted)| noted);
+    remove_others(&*job.folder, head.as_ref(), noted).await?;
     let key = head
         .as_ref()
         .and_then(|head| u128::from_str_radix(&head.fingerprint_key, 16).ok());
     let is_current = match (&head, key) {
+        _ if noted.is_some() => noted.is_some_and(|noted| noted.begin.is_current),
         (Some(head), Some(_)) => match trust(head, token.as_ref(), &made_with, job) {
             Trust::Current => true,
             Trust::Reconcile => {
@@ -77,14 +97,17 @@ pub(crate) async fn recall(job: &Job) -> Result<Recalled, Halt> {
             .collect(),
         _ => HashMap::new(),
     };
-    Ok(Recalled {
+    let noted_key = noted.and_then(|noted| u128::from_str_radix(&noted.begin.key, 16).ok());
+    let recalled = Recalled {
         head,
         is_current,
+        is_resumed: noted.is_some(),
         token,
-        key: key.unwrap_or_else(random),
+        key: noted_key.or(key).unwrap_or_else(random),
         made_with,
         units,
-    })
+    };
+    Ok((recalled, resumed))
 }
 
 /// A key that nobody can guess.
@@ -110,14 +133,19 @@ fn trust(head: &Head, now: Option<&Token>, made_with: &str, job: &Job) -> Trust 
     }
 }
 
-async fn remove_others(folder: &dyn Folder, head: Option<&Head>) -> Result<(), Halt> {
+async fn remove_others(
+    folder: &dyn Folder,
+    head: Option<&Head>,
+    noted: Option<&Noted>,
+) -> Result<(), Halt> {
     let failed = |error| StateError::Io {
         name: "(folder)".into(),
         source: error,
     };
     let files = folder.list().await.map_err(failed)?;
     for (name, _) in files {
-        let is_needed = head.is_some_and(|head| head.names(&name));
+        let is_needed = head.is_some_and(|head| head.names(&name))
+            || noted.is_some_and(|noted| noted.names(&name));
         if !is_needed {
             folder.remove(&name).await.map_err(failed)?;
         }
@@ -129,6 +157,20 @@ impl Recalled {
     /// The number of this run's files.
     pub(crate) fn generation(&self) -> u64 {
         self.head.as_ref().map_or(1, |head| head.generation + 1)
+    }
+
+    /// How a journal of this run begins. `None` if the run could not be resumed.
+    pub(crate) fn begin(&self, job: &Job) -> Option<Begin> {
+        Some(Begin {
+            job: job.id.clone(),
+            kind: kind_name(job.run.kind).to_owned(),
+            generation: self.generation(),
+            made_with: self.made_with.clone(),
+            origin: job.origin.clone(),
+            key: format!("{:032x}", self.key),
+            is_current: self.is_current,
+            token: self.token.clone()?,
+        })
     }
 
     /// What the last run knew of a unit. Asked once for each.
@@ -195,7 +237,8 @@ impl Recalled {
         }
         held += carried.iter().map(|unit| unit.held).sum::<u64>();
         units.extend(carried);
-        let is_exact = is_exact(self.token.as_ref(), token.as_ref(), books);
+        // What was written before an interruption, and by whom, is not known.
+        let is_exact = !self.is_resumed && is_exact(self.token.as_ref(), token.as_ref(), books);
         let head = Head {
             generation: self.generation(),
             fingerprint_key: format!("{:032x}", self.key),
@@ -215,7 +258,7 @@ impl Recalled {
                 source: error,
             })?;
         head.save(&*job.folder).await?;
-        remove_others(&*job.folder, Some(&head)).await
+        remove_others(&*job.folder, Some(&head), None).await
     }
 }
 

@@ -9,7 +9,8 @@ use crate::{
     intake::{Errand, fetch_errand},
     job::{Job, Outcome, Reporter, Verdict},
     manifests::Manifests,
-    missing::Kept,
+    missing::{Kept, lost},
+    notes::{JOURNAL, Note, Noted, NotedPlace, Notes, Recount, recount},
     policy::{self, RequestConsequence},
     recall::{Recalled, random, recall},
     roll::{IdHasher, Roll},
@@ -31,6 +32,7 @@ use tributary_sdk::{
     StopSignal, Unit, UnitKey, UnitSink,
     emitter::{Budget, Emitter, Item, Origin},
 };
+use tributary_state::StateError;
 
 /// Items taken from the walks in one go.
 const ITEMS_AT_ONCE: usize = 1024;
@@ -58,7 +60,12 @@ pub async fn run(job: Job) -> Outcome {
         listener,
     ));
     let work = async {
-        let run = match Run::open(&job, &mut books).await {
+        let mut opened = Run::open(&job, &mut books).await;
+        if let Err(Halt::Lost(why)) = opened {
+            tracing::warn!("the job begins anew: {why}");
+            opened = begin_anew(&job, &mut books).await;
+        }
+        let run = match opened {
             Ok(run) => run,
             Err(halt) => return (Err(halt), None),
         };
@@ -86,6 +93,19 @@ pub async fn run(job: Job) -> Outcome {
     }
 }
 
+/// Opens a run without what an interrupted one has noted.
+async fn begin_anew(job: &Job, books: &mut Books) -> Result<Run, Halt> {
+    let removed = job.folder.remove(JOURNAL).await;
+    removed.map_err(|source| StateError::Io {
+        name: JOURNAL.into(),
+        source,
+    })?;
+    let roll = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
+    let manifests = Manifests::new(Arc::clone(&job.folder), 0, 1);
+    *books = Books::new(&job.settings, roll, manifests);
+    Run::open(job, books).await
+}
+
 async fn report(
     reporter: Arc<dyn Reporter>,
     clock: Arc<dyn crate::clock::Clock>,
@@ -102,7 +122,8 @@ async fn report(
 struct Progress {
     unit: Unit,
     number: usize,
-    had_cursor: bool,
+    /// Where its walk begins; nothing: at the start.
+    from: Option<Cursor>,
 }
 
 pub(crate) struct Run {
@@ -129,13 +150,15 @@ pub(crate) struct Run {
     pub(crate) fetching: JoinSet<(Errand, Fetched)>,
     pub(crate) claims: Claims,
     stop: StopSignal,
+    /// The journal of this run.
+    pub(crate) notes: Option<Notes>,
 }
 
 impl Run {
     /// Prepares the index and opens the session.
     async fn open(job: &Job, books: &mut Books) -> Result<Self, Halt> {
         patiently(job, || job.target.prepare(job.run.access)).await?;
-        let recalled = recall(job).await?;
+        let (recalled, resumed) = recall(job).await?;
         let session: Arc<dyn Session> = job.source.open(&job.run).await?.into();
         let promises = session.promises();
         let settings = &job.settings;
@@ -144,7 +167,8 @@ impl Run {
         let folder = Arc::clone(&job.folder);
         let parallel = promises.parallel.clamp(1, MOST_WALKS);
         books.manifests = Manifests::new(folder, recalled.generation(), parallel);
-        Ok(Self {
+        let begin = recalled.begin(job);
+        let mut run = Self {
             promises,
             session,
             kind: job.run.kind,
@@ -166,6 +190,68 @@ impl Run {
             fetching: JoinSet::new(),
             claims: Claims::new(promises.ids_stay, settings.ids_in_memory),
             stop: job.stop.clone(),
+            notes: None,
+        };
+        match (resumed, begin) {
+            (Some((notes, noted)), _) => run.go_on(job, books, notes, noted).await?,
+            (None, Some(begin)) => run.notes = Some(Notes::begin(job, begin).await?),
+            // Where an index cannot be recognised, nothing noted about it could be used.
+            (None, None) => {}
+        }
+        Ok(run)
+    }
+
+    /// Brings everything to where an interrupted run was.
+    async fn go_on(
+        &mut self,
+        job: &Job,
+        books: &mut Books,
+        notes: Notes,
+        noted: Noted,
+    ) -> Result<(), Halt> {
+        tracing::info!(
+            units = noted.units.len(),
+            "the job goes on where it was interrupted"
+        );
+        books.counters = noted.counters;
+        books.counters.indexed_bytes = noted.units.iter().map(|unit| unit.bytes).sum();
+        for gap in noted.gaps {
+            books.gap(gap.scope, Error::new(gap.kind, gap.why))?;
+        }
+        for noted in noted.units {
+            let key = noted.unit.key();
+            self.recalled.take_unit(&key);
+            let manifests = &mut books.manifests;
+            let number = manifests.add_unit(Some(key.clone()), noted.old, noted.old_next);
+            let from = match &noted.reached {
+                Some(NotedPlace::Point(cursor, ..)) => Some(cursor.clone()),
+                Some(NotedPlace::End(..)) | None => None,
+            };
+            if !matches!(noted.reached, Some(NotedPlace::End(..))) {
+                self.queue.push_back(key.clone());
+            }
+            if let Some(reached) = noted.reached {
+                manifests.restore(number, reached, noted.bytes);
+            }
+            let progress = Progress {
+                unit: noted.unit,
+                number,
+                from,
+            };
+            self.units.insert(key, progress);
+        }
+        self.claims.set_incomplete();
+        self.notes = Some(notes);
+        recount(
+            &job.folder,
+            &mut books.manifests,
+            self.hasher,
+            &mut books.roll,
+        )
+        .await
+        .map_err(|error| match error {
+            Recount::State(error) => lost(error),
+            Recount::Scratch(error) => Halt::from(error),
         })
     }
 
@@ -224,6 +310,12 @@ impl Run {
             }
             self.sender.turn(books);
             books.manifests.write().await?;
+            if let Some(notes) = &mut self.notes {
+                let now = job.clock.now();
+                notes
+                    .turn(now, &mut books.manifests, &books.counters)
+                    .await?;
+            }
             if books.roll_is_full {
                 books.roll_is_full = false;
                 books.roll.spill().await?;
@@ -277,11 +369,12 @@ impl Run {
         };
         books.manifests.begin_walk(progress.number).await?;
         let unit = progress.unit.clone();
+        let from = progress.from.clone();
         let emitter = Emitter::new(Some(&unit), &self.budget, out);
         let session = Arc::clone(&self.session);
         let stop = self.stop.clone();
         self.tasks
-            .spawn(walk(session, self.kind, unit, None, emitter, stop));
+            .spawn(walk(session, self.kind, unit, from, emitter, stop));
         self.walking += 1;
         Ok(())
     }
@@ -322,26 +415,33 @@ impl Run {
     }
 
     /// A unit that is known in this run already stays as it is.
-    pub(crate) fn add_unit(&mut self, mut unit: Unit, books: &mut Books) {
+    pub(crate) fn add_unit(&mut self, mut unit: Unit, books: &mut Books) -> Result<(), Halt> {
         let key = unit.key();
         if self.units.contains_key(&key) {
-            return;
+            return Ok(());
         }
         // Nothing is read by changes yet.
         unit.mode = Mode::Full;
         let old = self.recalled.take_unit(&key);
         let (files, next) = old.map(|old| (old.manifests, old.next)).unzip();
         let file = files.and_then(|files| files.into_iter().next());
-        let number = books
-            .manifests
-            .add_unit(Some(key.clone()), file, next.flatten());
+        let next = next.flatten();
+        if let Some(notes) = &mut self.notes {
+            notes.push(&Note::Unit {
+                unit: unit.clone(),
+                old: file.clone(),
+                old_next: next.clone(),
+            })?;
+        }
+        let number = books.manifests.add_unit(Some(key.clone()), file, next);
         let progress = Progress {
             unit,
             number,
-            had_cursor: false,
+            from: None,
         };
         self.units.insert(key.clone(), progress);
         self.queue.push_back(key);
+        Ok(())
     }
 
     /// The announcement of units, or a walk, is over.
@@ -364,8 +464,7 @@ impl Run {
         };
         let number = progress.number;
         let is_dead = matches!(&end, Err(error) if error.kind() == ErrorKind::DeadCursor);
-        if is_dead && progress.had_cursor {
-            progress.had_cursor = false;
+        if is_dead && progress.from.take().is_some() {
             progress.unit.mode = Mode::Full;
             self.queue.push_back(UnitKey::clone(&key));
             return Ok(());

@@ -165,7 +165,9 @@ impl Run {
             id,
             action: Action::Delete(version),
         };
-        let entry = Entry::new(hash, operation, Purpose::Deletion, [None, None]);
+        let mut entry = Entry::new(hash, operation, Purpose::Deletion, [None, None]);
+        // Before an interruption it may have been sent already.
+        entry.is_resent = self.recalled.is_resumed;
         let entry = match place {
             Some(place) => entry.at(place, 0),
             None => entry,

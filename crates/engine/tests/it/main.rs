@@ -7,5 +7,6 @@ mod faults;
 mod flow;
 mod random;
 mod remembering;
+mod resuming;
 mod review;
 mod world;

@@ -4,6 +4,7 @@ use super::key::{Key, KeyDescription};
 use super::settings::{LogLevel, Pem};
 use super::tree::Node;
 use super::value;
+use std::path::PathBuf;
 use std::time::Duration;
 use tributary_sdk::Secret;
 
@@ -292,6 +293,12 @@ keys! {
     JOB_CLEANUP_INTERVAL: Duration, value::some_seconds, {
         "service.job_cleanup_interval", Some("300"), SECONDS, None,
         "The pause between two searches for jobs that nobody works on any more."
+    }
+    STATE_DIR: Option<PathBuf>, value::folder, {
+        "service.state_dir", None, None, Some("/var/lib/tributary"),
+        "Where this service keeps what it knows of each index, so that unchanged documents are not sent \
+         again. Without it: STATE_DIRECTORY (set by systemd), or tributary in XDG_STATE_HOME, or \
+         .local/state/tributary in the home folder."
     }
     LOG_LEVEL: LogLevel, value::level, {
         "service.log_level", Some("INFO"), None, None,
