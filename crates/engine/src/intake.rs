@@ -103,7 +103,7 @@ impl Run {
                 books.counters.extracted += 1;
                 books.counters.skipped += 1;
                 books.odd(&id, "read", why);
-                let old = known(books, from, &id).await?;
+                let old = self.known(books, from, &id, hash).await?;
                 let version = old.and_then(|row| row.version);
                 books.add_row(
                     from,
@@ -131,7 +131,7 @@ impl Run {
         books.counters.extracted += 1;
         let (id, hash) = self.named(document.id.clone(), books);
         self.claims.alive(&self.last_key, hash);
-        let old = known(books, from, &id).await?;
+        let old = self.known(books, from, &id, hash).await?;
         let print = self
             .fingerprints
             .document(&document.body, &document.stamp, &document.access);
@@ -150,6 +150,20 @@ impl Run {
         let entry = Entry::new(hash, operation, Purpose::Document, [Some(permit), None]);
         self.sender.admit(entry.at(place, print), books);
         Ok(())
+    }
+
+    /// What the last run knew of a document that this one meets for the first time.
+    async fn known(
+        &self,
+        books: &mut Books,
+        unit: usize,
+        id: &DocId,
+        hash: IdHash,
+    ) -> Result<Option<Row>, Halt> {
+        match books.manifests.meet(unit, id).await? {
+            Listed::Known(row) if !self.recalled.is_stale(hash) => Ok(Some(row)),
+            Listed::Known(_) | Listed::Again | Listed::Unknown => Ok(None),
+        }
     }
 
     /// Whether the index has a document as it is, and nothing else of it is on its way.
@@ -209,7 +223,7 @@ impl Run {
             books.add_row(from, hash, row(id, Fate::Seen, home, None));
             return Ok(());
         }
-        let old = known(books, from, &id).await?;
+        let old = self.known(books, from, &id, hash).await?;
         if let Access::Unreadable(why) = &document.access {
             books.counters.unreadable_access += 1;
             books.odd(&id, "read", format!("written for nobody: {why}"));
@@ -340,21 +354,13 @@ impl Run {
         let (id, hash) = self.named(id, books);
         self.claims.alive(&self.last_key, hash);
         books.counters.extracted += 1;
-        let old = known(books, from, &id).await?;
+        let old = self.known(books, from, &id, hash).await?;
         let version = old.and_then(|row| row.version);
         let place = books.manifests.reserve(from, id.clone(), None, version);
         let operation = self.assembler.access(id, access);
         let entry = Entry::new(hash, operation, Purpose::Access, [Some(permit), None]);
         self.sender.admit(entry.at(place, 0), books);
         Ok(())
-    }
-}
-
-/// What the last run knew of a document that this one meets for the first time.
-async fn known(books: &mut Books, unit: usize, id: &DocId) -> Result<Option<Row>, Halt> {
-    match books.manifests.meet(unit, id).await? {
-        Listed::Known(row) => Ok(Some(row)),
-        Listed::Again | Listed::Unknown => Ok(None),
     }
 }
 

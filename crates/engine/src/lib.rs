@@ -23,6 +23,7 @@ mod monitor;
 mod notes;
 mod policy;
 mod recall;
+mod reconcile;
 mod roll;
 mod run;
 mod sender;

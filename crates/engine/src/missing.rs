@@ -273,6 +273,10 @@ impl Run {
         books: &Books,
     ) -> Judged {
         let hash = self.hasher.hash(&row.id);
+        let mut row = row;
+        if self.recalled.is_stale(hash) {
+            row.version = None;
+        }
         if standing == Standing::Met || books.gone.contains(&hash) {
             return Judged::Elsewhere;
         }

@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Note {
     /// A run begins: which job, what is trusted, how the index was.
-    Begin(Begin),
+    Begin(Box<Begin>),
     /// A unit, in the order of their numbers.
     Unit {
         unit: Unit,
@@ -84,7 +84,7 @@ pub(crate) enum NotedPlace {
 /// All that the journal of an interrupted run says.
 #[derive(Debug)]
 pub(crate) struct Noted {
-    pub(crate) begin: Begin,
+    pub(crate) begin: Box<Begin>,
     pub(crate) units: Vec<NotedUnit>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) counters: Counters,
@@ -179,7 +179,7 @@ impl Notes {
     /// Begins a journal.
     pub(crate) async fn begin(job: &Job, begin: Begin) -> Result<Self> {
         let mut journal = Journal::create(Arc::clone(&job.folder), JOURNAL).await?;
-        journal.push(&Note::Begin(begin))?;
+        journal.push(&Note::Begin(Box::new(begin)))?;
         journal.sync().await?;
         Ok(Self {
             journal,

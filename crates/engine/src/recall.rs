@@ -5,6 +5,8 @@ use crate::{
     fingerprint::ENCODER,
     job::Job,
     notes::{Begin, Noted, Notes, kind_name},
+    reconcile::{Reconciled, reconcile},
+    roll::{IdHash, IdHasher},
     run::patiently,
     target::Token,
 };
@@ -28,6 +30,8 @@ pub(crate) struct Recalled {
     pub(crate) key: u128,
     made_with: String,
     units: HashMap<UnitKey, UnitState>,
+    /// Of what is remembered, this does not hold any more.
+    reconciled: Reconciled,
     /// The run goes on after an interruption.
     pub(crate) is_resumed: bool,
 }
@@ -41,7 +45,10 @@ impl From<StateError> for Halt {
 }
 
 /// Reads what is remembered, and removes what does not belong to it.
-pub(crate) async fn recall(job: &Job) -> Result<(Recalled, Option<(Notes, Noted)>), Halt> {
+pub(crate) async fn recall(
+    job: &Job,
+    hasher: IdHasher,
+) -> Result<(Recalled, Option<(Notes, Noted)>), Halt> {
     let head = match Head::load(Arc::clone(&job.folder)).await {
         Ok(head) => head,
         Err(error @ StateError::Io { .. }) => return Err(error.into()),
@@ -72,21 +79,35 @@ pub(crate) async fn recall(job: &Job) -> Result<(Recalled, Option<(Notes, Noted)
     let key = head
         .as_ref()
         .and_then(|head| u128::from_str_radix(&head.fingerprint_key, 16).ok());
-    let is_current = match (&head, key) {
-        _ if noted.is_some() => noted.is_some_and(|noted| noted.begin.is_current),
-        (Some(head), Some(_)) => match trust(head, token.as_ref(), &made_with, job) {
-            Trust::Current => true,
-            Trust::Reconcile => {
-                tracing::info!(
-                    "somebody else wrote to the index since the last sync: all documents are sent again"
-                );
-                false
+    let trust = match (&head, key) {
+        // The index was compared when the run began; what the run wrote since is in its manifests.
+        (Some(_), Some(_)) if noted.is_some_and(|noted| noted.begin.is_current) => {
+            Some(Trust::Reconcile)
+        }
+        (Some(head), Some(_)) if noted.is_none() => {
+            Some(trust(head, token.as_ref(), &made_with, job))
+        }
+        _ => None,
+    };
+    let mut reconciled = Reconciled::default();
+    let is_current = match (trust, &head) {
+        (Some(Trust::Current), _) => true,
+        (Some(Trust::Reconcile), Some(head)) => {
+            tracing::info!(
+                "somebody else may have written to the index since the last sync: it is listed"
+            );
+            let found = reconcile(job, head, hasher).await?;
+            let is_usable = found.is_some();
+            reconciled = found.unwrap_or_default();
+            if !is_usable {
+                tracing::info!("all documents are sent again: too many are not as they were");
             }
-            Trust::None(why) => {
-                tracing::info!("all documents are sent again: {why}");
-                false
-            }
-        },
+            is_usable
+        }
+        (Some(Trust::None(why)), _) => {
+            tracing::info!("all documents are sent again: {why}");
+            false
+        }
         _ => false,
     };
     let units = match (&head, is_current) {
@@ -101,6 +122,7 @@ pub(crate) async fn recall(job: &Job) -> Result<(Recalled, Option<(Notes, Noted)
     let recalled = Recalled {
         head,
         is_current,
+        reconciled,
         is_resumed: noted.is_some(),
         token,
         key: noted_key.or(key).unwrap_or_else(random),
@@ -191,6 +213,11 @@ impl Recalled {
         head.orphans.clone()
     }
 
+    /// Whether the index has a document in another version than is remembered, or not at all.
+    pub(crate) fn is_stale(&self, hash: IdHash) -> bool {
+        self.reconciled.stale.contains(&hash)
+    }
+
     /// Documents that the index is known to have had.
     pub(crate) fn held(&self) -> Option<u64> {
         self.token.as_ref().map(|token| token.count)
@@ -200,7 +227,7 @@ impl Recalled {
     pub(crate) fn has_strangers(&self) -> bool {
         let known = self.head.as_ref().filter(|_| self.is_current);
         match (known, &self.token) {
-            (Some(head), Some(token)) => head.held != token.count,
+            (Some(head), Some(token)) => head.held != token.count || self.reconciled.has_strangers,
             _ => true,
         }
     }

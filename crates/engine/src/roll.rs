@@ -45,7 +45,20 @@ impl IdHasher {
 
 impl IdHash {
     fn partition(self) -> usize {
-        (self.0 >> 122) as usize % PARTITIONS
+        self.part(PARTITIONS)
+    }
+
+    /// One of so many parts, a power of two.
+    pub(crate) fn part(self, parts: usize) -> usize {
+        (self.0 >> 64) as usize % parts
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
+    pub(crate) fn from_number(number: u128) -> Self {
+        Self(number)
     }
 }
 

@@ -158,7 +158,8 @@ impl Run {
     /// Prepares the index and opens the session.
     async fn open(job: &Job, books: &mut Books) -> Result<Self, Halt> {
         patiently(job, || job.target.prepare(job.run.access)).await?;
-        let (recalled, resumed) = recall(job).await?;
+        let hasher = IdHasher::new(random());
+        let (recalled, resumed) = recall(job, hasher).await?;
         let session: Arc<dyn Session> = job.source.open(&job.run).await?.into();
         let promises = session.promises();
         let settings = &job.settings;
@@ -174,7 +175,7 @@ impl Run {
             kind: job.run.kind,
             budget: Arc::new(Budget::new(settings.document_pool, settings.content_pool)),
             assembler: Assembler::new(settings, stamp),
-            hasher: IdHasher::new(random()),
+            hasher,
             fingerprints: Fingerprints::new(recalled.key),
             recalled,
             kept: Kept::new(settings.ids_in_memory),
@@ -218,7 +219,10 @@ impl Run {
         for gap in noted.gaps {
             books.gap(gap.scope, Error::new(gap.kind, gap.why))?;
         }
-        for noted in noted.units {
+        for mut noted in noted.units {
+            if !self.recalled.is_current {
+                noted.old = None;
+            }
             let key = noted.unit.key();
             self.recalled.take_unit(&key);
             let manifests = &mut books.manifests;

@@ -118,19 +118,20 @@ async fn access_stamp_and_file_are_part_of_a_document() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_index_that_is_not_as_it_was_gets_everything() {
-    let hands: [fn(&MemoryTarget); 4] = [
-        |target| target.put("0003", json!({"v": "by hand"})),
-        |target| target.put("foreign", json!({})),
-        |target| target.remove("0003"),
-        |target| target.map("another"),
+async fn what_somebody_else_did_to_the_index_is_put_right() {
+    type Hand = fn(&MemoryTarget);
+    let hands: [(Hand, u64); 4] = [
+        (|target| target.put("0003", json!({"v": "by hand"})), 1),
+        (|target| target.put("foreign", json!({})), 0),
+        (|target| target.remove("0003"), 1),
+        (|target| target.map("another"), 20),
     ];
-    for (number, hand) in hands.into_iter().enumerate() {
+    for (number, (hand, expected)) in hands.into_iter().enumerate() {
         let place = Place::new();
         place.run(Script::of(vec![docs(0..20)])).await;
         hand(&place.target);
         let second = place.run(Script::of(vec![docs(0..20)])).await;
-        assert_eq!(second.counters().indexed, 20, "hand {number}");
+        assert_eq!(second.counters().indexed, expected, "hand {number}");
         assert_eq!(place.target.ids().len(), 20, "hand {number}");
         assert_eq!(place.target.source("0003").unwrap()["v"], 1);
         let third = place.run(Script::of(vec![docs(0..20)])).await;
@@ -327,4 +328,28 @@ async fn the_brake_keeps_what_is_known() {
         .run()
         .await;
     assert_eq!(fourth.counters().deleted, 2400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_document_that_was_changed_by_hand_and_is_gone_from_the_source_goes() {
+    let place = Place::new();
+    place.run(Script::of(vec![docs(0..20)])).await;
+    place.target.put("0003", json!({"v": "by hand"}));
+    place.target.remove("0004");
+    let steps = [docs(0..3), docs(5..20)].concat();
+    let second = place.run(Script::of(vec![steps])).await;
+    assert_eq!(numbers(second.counters()), (0, 18, 1));
+    assert_eq!(place.target.deletions(), ["0003"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_documents_are_compared_in_parts() {
+    let place = Place::new();
+    let ids = 0..70_000;
+    place.run(Script::of(vec![docs(ids.clone())])).await;
+    for id in ["0100", "10500", "69999"] {
+        place.target.put(id, json!({}));
+    }
+    let second = place.run(Script::of(vec![docs(ids)])).await;
+    assert_eq!(numbers(second.counters()), (3, 69_997, 0));
 }

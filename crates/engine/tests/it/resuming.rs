@@ -164,3 +164,29 @@ async fn interrupted_anywhere_and_again_nothing_is_lost_and_all_is_counted() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_wrote_before_or_during_an_interruption_is_put_right() {
+    let (target, folder) = (Arc::new(MemoryTarget::default()), Arc::default());
+    let script = Arc::new(Script::of(vec![docs(0, 0..200, 1)]));
+    world(&script, &target, &folder).run().await;
+    target.put("0-150", json!({"v": "before"}));
+    let mut job = world(&script, &target, &folder);
+    job.job.id = "second".into();
+    assert!(timeout(Duration::from_secs(4), job.run()).await.is_err());
+    folder.crash();
+    target.put("0-160", json!({"v": "meanwhile"}));
+    target.put("0-005", json!({"v": "behind"}));
+    let mut job = world(&script, &target, &folder);
+    job.job.id = "second".into();
+    let second = job.run().await;
+    let counters = second.counters();
+    assert_eq!((counters.indexed, counters.unchanged), (2, 198));
+    let v = |id: &str| target.source(id).unwrap()["v"].clone();
+    assert_eq!((v("0-150"), v("0-160")), (json!(1), json!(1)));
+    // Where the walk had been already, the next sync sees it.
+    let mut job = world(&script, &target, &folder);
+    job.job.id = "third".into();
+    assert_eq!(job.run().await.counters().indexed, 1);
+    assert_eq!(v("0-005"), json!(1));
+}
