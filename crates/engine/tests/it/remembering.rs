@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tributary_engine::{Counters, Verdict};
 use tributary_sdk::{Access, ErrorKind, Listing, Presence, Promises, Stamp};
-use tributary_state::{Folder, MemoryFolder};
+use tributary_state::MemoryFolder;
 use tributary_testkit::memory::{Call, MemoryTarget};
 
 /// An index, and what is remembered of it.
@@ -288,25 +288,39 @@ async fn a_refused_document_is_tried_again_and_not_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn damaged_memory_costs_a_full_sync_and_deletes_nothing_wrongly() {
-    let files = |folder: &Arc<MemoryFolder>| {
-        let folder = folder.clone();
-        async move { folder.list().await.unwrap() }
-    };
-    let place = Place::new();
-    place.run(Script::of(vec![docs(0..50)])).await;
-    for (name, length) in files(&place.folder).await {
-        for at in [11, length as usize / 2, length as usize - 1] {
-            place.folder.alter(&name, |bytes| bytes[at] ^= 1);
+    for file in ["head", "m-1-0"] {
+        for share in [0.2, 0.5, 0.9] {
+            let place = Place::new();
+            place.run(Script::of(vec![docs(0..50)])).await;
+            place.folder.alter(file, |bytes| {
+                let at = (bytes.len() as f64 * share) as usize;
+                bytes[at] ^= 1;
+            });
             let ran = place.run(Script::of(vec![docs(0..50)])).await;
-            assert_eq!(ran.outcome.verdict, Verdict::Completed, "{name} {at}");
-            assert_eq!(ran.counters().indexed, 50, "{name} {at}");
-            assert_eq!(ran.counters().deleted, 0);
-            break;
+            assert_eq!(ran.outcome.verdict, Verdict::Completed, "{file} {share}");
+            assert_eq!(numbers(ran.counters()), (50, 0, 0), "{file} {share}");
+            let last = place.run(Script::of(vec![docs(1..50)])).await;
+            assert_eq!(numbers(last.counters()), (0, 49, 1), "{file} {share}");
         }
     }
-    assert_eq!(place.target.ids().len(), 50);
-    let last = place.run(Script::of(vec![docs(1..50)])).await;
-    assert_eq!(numbers(last.counters()), (0, 49, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_ends_the_job_and_the_next_one_puts_it_right() {
+    for call in 1.. {
+        let place = Place::new();
+        place.run(Script::of(vec![docs(0..50)])).await;
+        place.folder.fail_at(call);
+        let second = place.run(Script::of(vec![docs(5..55)])).await;
+        let Verdict::Failed(why) = &second.outcome.verdict else {
+            assert!(call > 20, "{call}");
+            break;
+        };
+        assert!(why.contains("no space left"), "{why}");
+        let third = place.run(Script::of(vec![docs(5..55)])).await;
+        assert_eq!(third.outcome.verdict, Verdict::Completed);
+        assert_eq!(place.target.ids().len(), 50, "call {call}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
