@@ -16,28 +16,21 @@ use tokio::sync::watch;
 use tributary_sdk::{JobKind, Listing, Presence, Scope};
 use tributary_state::{ManifestReader, ManifestWriter, Position, Row, StateError, UnitState};
 
+/// Documents that stay and are remembered, so that they are not taken for strangers.
+const MOST_KEPT: usize = 100_000;
 /// Rows judged together.
 const CHUNK: usize = 32 * 1024;
 
 /// Documents that stay although this run did not meet them.
+#[derive(Default)]
 pub(crate) struct Kept {
     hashes: HashSet<IdHash>,
-    limit: usize,
     is_incomplete: bool,
 }
 
 impl Kept {
-    /// `limit`: documents remembered, at most.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            hashes: HashSet::new(),
-            limit,
-            is_incomplete: false,
-        }
-    }
-
     fn insert(&mut self, hash: IdHash) {
-        if self.hashes.len() < self.limit {
+        if self.hashes.len() < MOST_KEPT {
             self.hashes.insert(hash);
         } else {
             self.is_incomplete = true;
@@ -333,7 +326,10 @@ impl Run {
 
     /// A document stays, with its row.
     fn keep(&mut self, unit: usize, row: Row, books: &mut Books) {
-        self.kept.insert(self.hasher.hash(&row.id));
+        // After a gap nobody looks for strangers.
+        if books.gap_count == 0 {
+            self.kept.insert(self.hasher.hash(&row.id));
+        }
         books.keep(unit, row);
     }
 }

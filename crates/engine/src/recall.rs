@@ -62,17 +62,14 @@ pub(crate) async fn recall(
     let made_with = format!("{ENCODER} {:?} {:?}", job.settings.flags, job.run.access);
     let generation = head.as_ref().map_or(1, |head| head.generation + 1);
     let resumed = resumed.filter(|(_, noted)| {
-        let begin = &noted.begin;
-        begin.job == job.id
-            && begin.kind == kind_name(job.run.kind)
-            && begin.generation == generation
-            && begin.made_with == made_with
-            && begin.origin == job.origin
-            && !job.settings.force
-            && token.as_ref().is_some_and(|now| {
-                // Since it began it wrote itself.
-                !matches!(begin.token.compare(now), Trust::None(_))
-            })
+        let why = other_run(&noted.begin, generation, &made_with, token.as_ref(), job);
+        if let Some(why) = why {
+            tracing::debug!(
+                job = noted.begin.job,
+                "what an interrupted job has noted is not used: {why}"
+            );
+        }
+        why.is_none()
     });
     let noted = resumed.as_ref().map(|(_, noted)| noted);
     remove_others(&*job.folder, head.as_ref(), noted).await?;
@@ -130,6 +127,35 @@ pub(crate) async fn recall(
         units,
     };
     Ok((recalled, resumed))
+}
+
+/// Why a run that was interrupted is not the one that begins now.
+fn other_run(
+    begin: &Begin,
+    generation: u64,
+    made_with: &str,
+    token: Option<&Token>,
+    job: &Job,
+) -> Option<&'static str> {
+    let differences = [
+        (begin.job != job.id, "it is another job"),
+        (
+            begin.kind != kind_name(job.run.kind),
+            "it is another kind of job",
+        ),
+        (begin.generation != generation, "it is over"),
+        (
+            begin.made_with != made_with || begin.origin != job.origin,
+            "the configuration changed",
+        ),
+        (job.settings.force, "all documents are to be sent"),
+        (
+            !token.is_some_and(|now| begin.token.is_followed_by(now)),
+            "the index is another one",
+        ),
+    ];
+    let difference = differences.into_iter().find(|(differs, _)| *differs);
+    difference.map(|(_, why)| why)
 }
 
 /// A key that nobody can guess.
@@ -239,7 +265,15 @@ impl Recalled {
         books: &mut Books,
         carried: Vec<UnitState>,
     ) -> Result<(), Halt> {
+        books.manifests.write().await?;
         let token = patiently(job, || job.target.token()).await?;
+        // Documents of this run may have been written under either, if something changed meanwhile.
+        let is_same = |now: &Token| {
+            self.token
+                .as_ref()
+                .is_some_and(|begin| begin.is_followed_by(now))
+        };
+        let token = token.filter(is_same);
         let mut units = Vec::new();
         let mut orphans = None;
         let mut held = books.held + books.held_unmet;

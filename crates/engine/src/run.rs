@@ -178,7 +178,7 @@ impl Run {
             hasher,
             fingerprints: Fingerprints::new(recalled.key),
             recalled,
-            kept: Kept::new(settings.ids_in_memory),
+            kept: Kept::default(),
             sender: Sender::new(Arc::clone(&job.target), Arc::clone(&job.clock), settings),
             units: HashMap::new(),
             last_key: Arc::new(Unit::new(Scope::root()).key()),

@@ -48,6 +48,16 @@ pub enum Trust {
 }
 
 impl Token {
+    /// Whether what is there now can be the same index after some writes: they may have added fields to the
+    /// mapping, and nothing else.
+    pub fn is_followed_by(&self, now: &Self) -> bool {
+        let now = Self {
+            mapping: self.mapping.clone(),
+            ..now.clone()
+        };
+        !matches!(self.compare(&now), Trust::None(_))
+    }
+
     /// Compares what was noted with what is there now.
     pub fn compare(&self, now: &Self) -> Trust {
         let no = |why: &str| Trust::None(why.to_owned());
@@ -159,6 +169,26 @@ mod tests {
         ];
         for (number, change) in changes.into_iter().enumerate() {
             assert!(matches!(after(change), Trust::None(_)), "change {number}");
+        }
+    }
+
+    #[test]
+    fn writes_of_a_run_make_no_other_index() {
+        let mut now = token();
+        now.mapping = "more fields".into();
+        now.count = 9;
+        now.shards
+            .values_mut()
+            .for_each(|shard| shard.max_seq_no += 3);
+        assert!(token().is_followed_by(&now));
+        for change in [
+            |now: &mut Token| now.index_uuid = "v".into(),
+            |now| now.pipeline = Some(("p".into(), "y".into())),
+            |now| now.settings = "t".into(),
+        ] {
+            let mut other = now.clone();
+            change(&mut other);
+            assert!(!token().is_followed_by(&other));
         }
     }
 
