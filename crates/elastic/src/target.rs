@@ -7,6 +7,7 @@ use crate::{
     RequestError, RequestErrorKind, bulk,
     client::Client,
     path::{path, with},
+    refusal,
     scan::IdScan,
     transport::Request,
 };
@@ -34,9 +35,10 @@ const LARGEST_GROUP: usize = 16 << 20;
 /// An index on the server.
 ///
 /// Requests are sent once: the engine decides what is tried again. (Only what OpenSearch refuses for a
-/// neighbour's sake is sent again at once, in parts.) A request of which every operation
-/// was refused for the same reason that has nothing to do with the documents (a block, a missing
-/// privilege, a missing index or pipeline) is an `Err`. If that hits only some, for instance because
+/// neighbour's sake is sent again at once, in parts.) A request of which every operation was refused for
+/// the same reason that has nothing to do with the documents (a block, a missing privilege, a missing
+/// index or pipeline), or that the server will never have the memory for, is an `Err`. So is one after
+/// which the name is found to stand for another index than at the beginning: `NotFound`. If that hits only some, for instance because
 /// the block came in the middle, each gets its answer, and its [`kind`](tributary_engine::ItemError)
 /// is `cluster_block_exception`, `security_exception` or `index_not_found_exception`.
 pub struct ElasticTarget {
@@ -115,7 +117,16 @@ impl ElasticTarget {
                     _ => error.into(),
                 });
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let memory = refusal::never_fits(&error.reason, bulk::length(operations));
+                return Err(match memory {
+                    Some((needed, limit)) => {
+                        let why = refusal::too_much_memory(needed, limit);
+                        self.error(TargetErrorKind::TooLarge, &what, &why)
+                    }
+                    None => error.into(),
+                });
+            }
         };
         let verdicts = bulk::read(&reply.body, operations, self.client.signed_by())
             .map_err(|why| self.error(TargetErrorKind::Unavailable, &what, &why))?;
