@@ -5,12 +5,14 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::{os::unix::fs::symlink, sync::Arc};
 use tempfile::TempDir;
+use tributary_testkit::servers::EngineChoice;
 
 scenarios!(
     files_become_documents_and_follow_their_changes,
     a_missing_folder_deletes_nothing,
     basic_rules_decide_what_is_indexed,
     office_files_are_found_by_their_text,
+    a_mapping_with_hardly_any_room_is_in_the_record_and_fails_nothing,
 );
 
 fn folder() -> Result<TempDir> {
@@ -170,5 +172,40 @@ async fn office_files_are_found_by_their_text(engine: Arc<Engine>) -> Result<()>
     ready.sync_well().await?;
     assert_eq!(engine.search(&ready.index, "quokkabirds").await?.len(), 1);
     assert_eq!(engine.search(&ready.index, "zephyrstone").await?.len(), 1);
+    Ok(())
+}
+
+async fn a_mapping_with_hardly_any_room_is_in_the_record_and_fails_nothing(
+    engine: Arc<Engine>,
+) -> Result<()> {
+    if engine.choice == EngineChoice::Store {
+        return Ok(()); // its mappings have no limits
+    }
+    let folder = folder()?;
+    let ready = Ready::new(&engine, "dir", values(&folder)).await?;
+    let fields = (0..90).map(|number| (format!("f{number}"), json!({"type": "long"})));
+    let body = json!({
+        "settings": {"index.mapping.total_fields.limit": 100},
+        "mappings": {"properties": fields.collect::<serde_json::Map<_, _>>()},
+    });
+    engine.call("PUT", &ready.index, Some(body)).await?;
+    let job = ready.sync().await?;
+    assert_eq!(job["status"], "completed", "{job}\n{}", ready.service.log());
+    let finding = &job["metadata"]["tributary"]["findings"][0];
+    let expected = format!(
+        "the mapping of the index {} has 90 of the 100 fields",
+        ready.index
+    );
+    let text = finding.as_str().unwrap_or_default();
+    assert!(text.starts_with(&expected), "{job}");
+    assert!(
+        text.contains("raise index.mapping.total_fields.limit"),
+        "{job}"
+    );
+    assert!(
+        ready.service.log().contains(&expected),
+        "{}",
+        ready.service.log()
+    );
     Ok(())
 }

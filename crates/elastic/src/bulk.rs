@@ -3,7 +3,7 @@
 mod answer;
 mod body;
 
-pub(crate) use answer::{FILTER, read};
+pub(crate) use answer::{FILTER, never_fits, read, unread};
 pub(crate) use body::Encoder;
 
 use crate::{RequestError, client::Client, transport::Reply};

@@ -5,10 +5,14 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
+mod culprit;
 mod field;
+mod pressure;
 mod values;
 
+pub(crate) use culprit::{culprit, shown};
 pub(crate) use field::field_of;
+pub(crate) use pressure::{never_fits, too_much_memory};
 
 /// The longest sentence of a server that is handed on, in bytes.
 const LONGEST_REASON: usize = 600;
@@ -119,6 +123,16 @@ impl Refusal {
                 RequestErrorKind::NotFound
             }
             _ => RequestErrorKind::Rejected,
+        }
+    }
+
+    /// What a person can do about a document that is refused for this; empty if there is no more to say.
+    pub(crate) fn advice(&self) -> &'static str {
+        if self.says("Limit of total fields [") {
+            "; raise index.mapping.total_fields.limit of the index, or map objects with many names as \
+             flattened"
+        } else {
+            ""
         }
     }
 

@@ -1,17 +1,23 @@
 //! The index a job writes to.
 
+mod place;
+mod room;
+
 use crate::{
     RequestError, RequestErrorKind, bulk,
     client::Client,
     path::{path, with},
+    refusal,
     scan::IdScan,
     transport::Request,
 };
 use async_trait::async_trait;
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 use tributary_engine::{
     Answer, Operation, Scan, Stored, Target, TargetError, TargetErrorKind, Token, Version,
 };
@@ -28,9 +34,11 @@ const LARGEST_GROUP: usize = 16 << 20;
 
 /// An index on the server.
 ///
-/// Requests are sent once: the engine decides what is tried again. A request of which every operation
-/// was refused for the same reason that has nothing to do with the documents (a block, a missing
-/// privilege, a missing index or pipeline) is an `Err`. If that hits only some, for instance because
+/// Requests are sent once: the engine decides what is tried again. (Only what OpenSearch refuses for a
+/// neighbour's sake is sent again at once, in parts.) A request of which every operation was refused for
+/// the same reason that has nothing to do with the documents (a block, a missing privilege, a missing
+/// index or pipeline), or that the server will never have the memory for, is an `Err`. So is one after
+/// which the name is found to stand for another index than at the beginning: `NotFound`. If that hits only some, for instance because
 /// the block came in the middle, each gets its answer, and its [`kind`](tributary_engine::ItemError)
 /// is `cluster_block_exception`, `security_exception` or `index_not_found_exception`.
 pub struct ElasticTarget {
@@ -40,6 +48,11 @@ pub struct ElasticTarget {
     bulk_path: String,
     /// Set by `prepare`. An alias must not come back as an index when somebody takes it away.
     is_alias: AtomicBool,
+    /// Which index it was for `prepare`, if that could be asked.
+    uuid: Mutex<Option<String>>,
+    /// When it was last made sure that it still is, in milliseconds of the clock.
+    looked_at: AtomicU64,
+    findings: Mutex<Vec<String>>,
 }
 
 impl ElasticTarget {
@@ -57,6 +70,9 @@ impl ElasticTarget {
             pipeline,
             bulk_path,
             is_alias: AtomicBool::new(false),
+            uuid: Mutex::default(),
+            looked_at: AtomicU64::new(0),
+            findings: Mutex::default(),
         }
     }
 
@@ -81,115 +97,75 @@ impl ElasticTarget {
         )
     }
 
-    /// Creates the index unless it is there; notes whether the name is an alias.
-    async fn resolve_or_create(&self) -> Result<(), TargetError> {
-        let what = format!("use the index {}", self.index);
-        let refuse = |why: String| Err(self.error(TargetErrorKind::Rejected, &what, &why));
-        let request = Request::get(path(&["_resolve", "index", &self.index]), &what);
-        // Elasticsearch answers 404 if nothing has this name, OpenSearch an empty list.
-        let resolved = match self.client.send_once(&request).await {
-            Ok(reply) => self.parse::<Resolved>(&reply.body, &what)?,
-            Err(error) if error.is(RequestErrorKind::NotFound) => Resolved::default(),
-            // Our own store knows indices only.
-            Err(error) if error.is(RequestErrorKind::Unsupported) => {
-                return self.create_unless_there(&what).await;
-            }
-            Err(error) => return Err(error.into()),
+    /// Sends operations, once.
+    async fn send_bulk(&self, operations: &[Operation]) -> Result<Vec<Answer>, TargetError> {
+        let what = format!("write to the index {}", self.index);
+        let at = if self.is_alias.load(Ordering::Relaxed) {
+            with(self.bulk_path.clone(), "require_alias", "true")
+        } else {
+            self.bulk_path.clone()
         };
-        if let Some(stream) = resolved.data_streams.first() {
-            return refuse(format!(
-                "{} is a data stream, which takes no changes; configure a plain index",
-                stream.name
-            ));
-        }
-        if let Some(alias) = resolved
-            .aliases
-            .iter()
-            .find(|alias| alias.name == self.index)
-        {
-            return self.resolve_alias(alias, &what).await;
-        }
-        if let Some(index) = resolved
-            .indices
-            .iter()
-            .find(|index| index.name == self.index)
-        {
-            if index
-                .attributes
-                .iter()
-                .any(|attribute| attribute == "closed")
-            {
-                return Err(self.error(
-                    TargetErrorKind::Blocked,
-                    &what,
-                    "the index is closed; open it",
-                ));
+        let reply = match bulk::send(&self.client, &at, operations, &what).await {
+            Ok(reply) => reply,
+            Err(error) if error.is(RequestErrorKind::Interrupted) => {
+                return Err(match self.client.body_limit().await {
+                    Some(limit) if bulk::length(operations) > limit => self.error(
+                        TargetErrorKind::TooLarge,
+                        &what,
+                        &format!("the request is larger than the {limit} bytes the server accepts"),
+                    ),
+                    _ => error.into(),
+                });
             }
+            Err(error) => {
+                let memory = refusal::never_fits(&error.reason, bulk::length(operations));
+                return Err(match memory {
+                    Some((needed, limit)) => {
+                        let why = refusal::too_much_memory(needed, limit);
+                        self.error(TargetErrorKind::TooLarge, &what, &why)
+                    }
+                    None => error.into(),
+                });
+            }
+        };
+        let verdicts = bulk::read(&reply.body, operations, self.client.signed_by())
+            .map_err(|why| self.error(TargetErrorKind::Unavailable, &what, &why))?;
+        match verdicts.refused {
+            None => match bulk::never_fits(&verdicts.answers, operations) {
+                Some(why) => Err(self.error(TargetErrorKind::TooLarge, &what, &why)),
+                None => Ok(verdicts.answers),
+            },
+            Some((status, refusal)) => {
+                let words = refusal.in_words(status, self.client.signed_by());
+                let error = RequestError::new(refusal.meaning(status), String::new());
+                Err(self.error(TargetError::from(error).kind, &what, &words))
+            }
+        }
+    }
+
+    /// OpenSearch refuses every document of a request that has one which its pipeline cannot read, and
+    /// does not say which. So the documents are sent in ever smaller parts until each has an answer of its
+    /// own.
+    async fn part_from_neighbours(
+        &self,
+        operations: &[Operation],
+        answers: &mut [Answer],
+    ) -> Result<(), TargetError> {
+        // Other operations of the request may stand in between; they were carried out.
+        let mut parts = bulk::unread(answers);
+        if parts.iter().map(ExactSizeIterator::len).sum::<usize>() < 2 {
             return Ok(());
         }
-        if let Some(other) = resolved.indices.first() {
-            return refuse(format!(
-                "the name stands for {} indices, such as {}; configure the name of one index",
-                resolved.indices.len(),
-                other.name
-            ));
+        while let Some(part) = parts.pop() {
+            let sent = self.send_bulk(&operations[part.clone()]).await?;
+            answers[part.clone()].clone_from_slice(&sent);
+            let still = bulk::unread(&sent);
+            if part.len() > 1 && !still.is_empty() {
+                let middle = part.start + part.len() / 2;
+                parts.extend([part.start..middle, middle..part.end]);
+            }
         }
-        self.create().await
-    }
-
-    async fn resolve_alias(&self, alias: &Alias, what: &str) -> Result<(), TargetError> {
-        if alias.indices.len() != 1 {
-            return Err(self.error(
-                TargetErrorKind::Rejected,
-                what,
-                &format!(
-                    "it is an alias of {} indices ({}); a sync must know which documents are there, \
-                     so the alias must stand for exactly one",
-                    alias.indices.len(),
-                    alias.indices.join(", ")
-                ),
-            ));
-        }
-        let request = Request::get(path(&[&self.index, "_alias", &self.index]), what);
-        let reply = self.client.send_once(&request).await?;
-        let aliases: serde_json::Value = self.parse(&reply.body, what)?;
-        let pointer = format!(
-            "/{}/aliases/{}/is_write_index",
-            pointer_part(&alias.indices[0]),
-            pointer_part(&self.index)
-        );
-        if aliases.pointer(&pointer) == Some(&serde_json::Value::Bool(false)) {
-            return Err(self.error(
-                TargetErrorKind::Rejected,
-                what,
-                &format!(
-                    "it is an alias of {} that takes no writes (is_write_index is false)",
-                    alias.indices[0]
-                ),
-            ));
-        }
-        self.is_alias.store(true, Ordering::Relaxed);
         Ok(())
-    }
-
-    async fn create_unless_there(&self, what: &str) -> Result<(), TargetError> {
-        let request = Request::new(Method::HEAD, path(&[&self.index]), what);
-        match self.client.send_once(&request).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is(RequestErrorKind::NotFound) => self.create().await,
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn create(&self) -> Result<(), TargetError> {
-        let what = format!("create the index {}", self.index);
-        let request = Request::put(path(&[&self.index]), &what);
-        match self.client.send_once(&request).await {
-            Ok(_) => Ok(()),
-            // Somebody was faster, or our own earlier request was carried out.
-            Err(error) if error.server_kind == "resource_already_exists_exception" => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     async fn map_access(&self) -> Result<(), TargetError> {
@@ -348,47 +324,32 @@ impl Target for ElasticTarget {
         if protected {
             self.map_access().await?;
         }
-        Ok(())
+        self.look_around().await
+    }
+
+    fn findings(&self) -> Vec<String> {
+        let findings = self.findings.lock();
+        findings.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn bulk(&self, operations: &[Operation]) -> Result<Vec<Answer>, TargetError> {
         if operations.is_empty() {
             return Ok(Vec::new());
         }
-        let what = format!("write to the index {}", self.index);
-        let at = if self.is_alias.load(Ordering::Relaxed) {
-            with(self.bulk_path.clone(), "require_alias", "true")
-        } else {
-            self.bulk_path.clone()
-        };
-        let reply = match bulk::send(&self.client, &at, operations, &what).await {
-            Ok(reply) => reply,
-            Err(error) if error.is(RequestErrorKind::Interrupted) => {
-                return Err(match self.client.body_limit().await {
-                    Some(limit) if bulk::length(operations) > limit => self.error(
-                        TargetErrorKind::TooLarge,
-                        &what,
-                        &format!("the request is larger than the {limit} bytes the server accepts"),
-                    ),
-                    _ => error.into(),
-                });
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let verdicts = bulk::read(&reply.body, operations, self.client.signed_by())
-            .map_err(|why| self.error(TargetErrorKind::Unavailable, &what, &why))?;
-        match verdicts.refused {
-            None => Ok(verdicts.answers),
-            Some((status, refusal)) => {
-                let words = refusal.in_words(status, self.client.signed_by());
-                let error = RequestError::new(refusal.meaning(status), String::new());
-                Err(self.error(TargetError::from(error).kind, &what, &words))
-            }
-        }
+        let mut answers = self.send_bulk(operations).await?;
+        self.part_from_neighbours(operations, &mut answers).await?;
+        let is_first = answers.iter().any(|answer| {
+            let version = answer.version;
+            version.is_some_and(|version| version.seq_no == 0)
+        });
+        self.look_again(is_first).await?;
+        Ok(answers)
     }
 
     async fn scan(&self) -> Result<Box<dyn Scan>, TargetError> {
         let what = format!("list the ids of the index {}", self.index);
+        // What the sync did not write to this very index would look as if the source had lost it.
+        self.is_still_the_same().await?;
         self.refresh(&what).await?;
         let at = path(&[&self.index, "_settings", "index.number_of_shards"]);
         let at = with(at, "flat_settings", "true");
@@ -433,32 +394,6 @@ fn shards_of(settings: &[u8]) -> usize {
             shards.parse().ok()
         })
         .unwrap_or(1)
-}
-
-/// A name as a part of a JSON pointer (RFC 6901 §3).
-fn pointer_part(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Resolved {
-    indices: Vec<Named>,
-    aliases: Vec<Alias>,
-    data_streams: Vec<Named>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-    #[serde(default)]
-    attributes: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Alias {
-    name: String,
-    indices: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -37,7 +37,8 @@ pub(crate) struct Entry {
     pub(crate) permits: [Option<Permit>; 2],
     pub(crate) attempts: u32,
     failing_since: Option<Duration>,
-    is_stripped: bool,
+    /// What is said of it once it is written without the field that was refused.
+    stripped: Option<String>,
     /// A request with it broke off, so it may have been carried out without our knowing.
     pub(crate) is_resent: bool,
 }
@@ -58,7 +59,7 @@ impl Entry {
             permits,
             attempts: 0,
             failing_since: None,
-            is_stripped: false,
+            stripped: None,
             is_resent: false,
         }
     }
@@ -133,7 +134,10 @@ pub(crate) fn done(entry: &Entry, answer: &Answer, books: &mut Books) -> Result<
     let (place, hash) = (entry.place, entry.hash);
     match &entry.operation.action {
         Action::Index(source) => {
-            books.counters.without_field += u64::from(entry.is_stripped);
+            if let Some(reason) = &entry.stripped {
+                books.counters.without_field += 1;
+                books.odd(&entry.operation.id, "index", format!("indexed {reason}"));
+            }
             books.written(place, hash, source.len(), entry.fingerprint, answer)
         }
         Action::Update(source) => books.written(place, hash, source.len(), 0, answer),
@@ -168,23 +172,25 @@ pub(crate) fn refused(
         }
         return Ok(());
     }
+    let reason = match &entry.stripped {
+        Some(stripped) => format!("{reason}; it was tried {stripped}"),
+        None => reason,
+    };
     books.refused(entry.place, entry.hash, &entry.operation.id, reason, mark)
 }
 
-/// Takes out the field that the answer names, once.
-pub(crate) fn stripped(entry: &mut Entry, answer: &Answer, books: &mut Books) -> bool {
+/// Takes out the field that the answer names, once. It is told when the rest was written.
+pub(crate) fn stripped(entry: &mut Entry, answer: &Answer) -> bool {
     let field = answer.error.as_ref().and_then(|error| error.field.as_ref());
-    let (Some(field), false, Action::Index(source)) =
-        (field, entry.is_stripped, &mut entry.operation.action)
+    let (Some(field), None, Action::Index(source)) =
+        (field, &entry.stripped, &mut entry.operation.action)
     else {
         return false;
     };
     if !strip_field(source, field) {
         return false;
     }
-    entry.is_stripped = true;
-    let reason = format!("indexed without the field {field}: {}", item_text(answer));
-    books.odd(&entry.operation.id, "index", reason);
+    entry.stripped = Some(format!("without the field {field}: {}", item_text(answer)));
     true
 }
 

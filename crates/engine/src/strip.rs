@@ -22,7 +22,7 @@ pub(crate) fn strip_field(source: &mut Source, field: &str) -> bool {
     let whole = [source.open_text(), b"}"].concat();
     let Some(mut text) = serde_json::from_slice(&whole)
         .ok()
-        .and_then(|document| without(document, field))
+        .and_then(|document| without(document, field).or_else(|| without_parent(document, field)))
     else {
         return false;
     };
@@ -32,6 +32,37 @@ pub(crate) fn strip_field(source: &mut Source, field: &str) -> bool {
     }
     *source = mem::take(source).with_open_text(text.into_bytes());
     true
+}
+
+/// As [`without`], for a sub-field of the mapping: no document has it by its name, it comes with the
+/// field that it is one of. An object is no such field: what the path names is not in it, so it stays.
+fn without_parent(document: &RawValue, path: &str) -> Option<String> {
+    let (parent, _) = path.rsplit_once('.')?;
+    let is_ours = matches!(parent, "id" | "_allow_access_control");
+    if is_ours || is_object_at(document, parent) {
+        return None;
+    }
+    without(document, parent)
+}
+
+/// Whether a path leads to an object, or to an array with one.
+fn is_object_at(value: &RawValue, path: &str) -> bool {
+    if value.get().starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+        return items.iter().any(|item| is_object_at(item, path));
+    }
+    if path.is_empty() {
+        return value.get().starts_with('{');
+    }
+    let members = members(value).unwrap_or_default();
+    members.iter().any(|(name, value)| {
+        let rest = path.strip_prefix(name.as_str());
+        let rest = rest.and_then(|rest| match rest {
+            "" => Some(""),
+            _ => rest.strip_prefix('.'),
+        });
+        rest.is_some_and(|rest| is_object_at(value, rest))
+    })
 }
 
 /// The text of an object without the member a path names, or of an array of such objects: the whole
@@ -131,6 +162,25 @@ mod tests {
                 Some(r#"{"a":[[{}],2]}"#),
             ),
             (r#"{"a":1,"a":2,"b":3}"#, None, "a", Some(r#"{"b":3}"#)),
+            // A sub-field of the mapping.
+            (r#"{"a":"x","b":2}"#, None, "a.raw", Some(r#"{"b":2}"#)),
+            (
+                r#"{"o":[{"a":"x"},{"a":["y"]}],"b":2}"#,
+                None,
+                "o.a.raw",
+                Some(r#"{"o":[{},{}],"b":2}"#),
+            ),
+            (r#"{"a":{"c":1},"b":2}"#, None, "a.raw", None),
+            (r#"{"a":["x",[{"c":1}]],"b":2}"#, None, "a.raw", None),
+            (r#"{"id":"1","a":1}"#, None, "id.raw", None),
+            (r#"{"":1,"b":2}"#, None, "", Some(r#"{"b":2}"#)),
+            (
+                r#"{"a":{"":1,"c":3}}"#,
+                None,
+                "a.",
+                Some(r#"{"a":{"c":3}}"#),
+            ),
+            (r#"{"..":1,"b":2}"#, None, "..", Some(r#"{"b":2}"#)),
             (r#"{"a":1}"#, None, "x", None),
             (r#"{"a":1}"#, None, "_attachment", None),
             (r#"{"id":"1","a":1}"#, None, "id", None),

@@ -23,6 +23,12 @@ pub trait Target: Send + Sync {
     /// public).
     async fn prepare(&self, protected: bool) -> Result<(), TargetError>;
 
+    /// What a person should know about the index, such as that it has hardly any room left: whole
+    /// sentences, with the way out. Nothing of it keeps a job from being done.
+    ///
+    /// *Behaviour.* What `prepare` found; empty before. Nothing is sent.
+    fn findings(&self) -> Vec<String>;
+
     /// Sends operations in one request.
     ///
     /// *Behaviour.* `Ok` has exactly one answer for each operation, in the same order; some may be

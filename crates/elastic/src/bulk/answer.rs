@@ -2,19 +2,22 @@
 
 use crate::{
     RequestErrorKind,
-    refusal::{self, Refusal},
+    refusal::{self, Refusal, too_much_memory},
 };
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
-use std::fmt;
+use std::{fmt, ops::Range};
 use tributary_engine::{Action, Answer, ItemError, Operation, Version};
 
 /// What of the answer is asked for, besides nothing.
 pub(crate) const FILTER: &str =
     "errors,items.*._seq_no,items.*._primary_term,items.*.status,items.*.error";
+
+/// What OpenSearch says of all documents of a request, if its pipeline cannot read one of them.
+const UNREAD: &str = "Failed to parse content to map";
 
 /// One answer for each operation, and what they have in common.
 #[derive(Debug)]
@@ -60,6 +63,35 @@ pub(crate) fn read(
         },
         answers: reading.answers,
     })
+}
+
+/// If the server will never have the memory that these operations need together: a sentence.
+pub(crate) fn never_fits(answers: &[Answer], operations: &[Operation]) -> Option<String> {
+    let are_rejected = answers.iter().all(|answer| answer.status == 429);
+    let reason = &answers.first()?.error.as_ref()?.reason;
+    if !are_rejected || refusal::never_fits(reason, u64::MAX).is_none() {
+        return None;
+    }
+    let (needed, limit) = refusal::never_fits(reason, super::length(operations))?;
+    Some(too_much_memory(needed, limit))
+}
+
+/// Runs of operations that are refused because the pipeline could not read one of them.
+pub(crate) fn unread(answers: &[Answer]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (at, answer) in answers.iter().enumerate() {
+        let is_unread = answer.error.as_ref().is_some_and(|error| {
+            error.kind == "parse_exception" && error.reason.starts_with(UNREAD)
+        });
+        if answer.status != 400 || !is_unread {
+            continue;
+        }
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end += 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
 }
 
 struct Reading<'o> {
@@ -131,14 +163,35 @@ impl Reading<'_> {
             }
             _ => Common::Nothing,
         };
+        if !about_the_document {
+            return ItemError {
+                field: None,
+                reason: refusal.in_words(status, self.signed_by),
+                kind: refusal.kind,
+            };
+        }
+        let advice = refusal.advice();
+        let mut reason = refusal.reason;
+        let field = refusal::field_of(&reason).or_else(|| {
+            let field = self
+                .text()
+                .and_then(|text| refusal::culprit(&reason, text))?;
+            reason.push_str(&format!(" (the field {})", refusal::shown(&field)));
+            Some(field)
+        });
+        reason.push_str(advice);
         ItemError {
-            field: refusal::field_of(&refusal.reason),
-            reason: if about_the_document {
-                refusal.reason
-            } else {
-                refusal.in_words(status, self.signed_by)
-            },
+            field,
+            reason,
             kind: refusal.kind,
+        }
+    }
+
+    /// The text of the document whose answer is read, without its file.
+    fn text(&self) -> Option<&[u8]> {
+        match &self.operations.get(self.answers.len())?.action {
+            Action::Index(source) | Action::Update(source) => Some(source.pieces()[0]),
+            Action::Delete(_) => None,
         }
     }
 }

@@ -78,7 +78,7 @@ impl<F> Sender<F> {
                 ItemConsequence::Again | ItemConsequence::Wait | ItemConsequence::Conflict => {
                     refused(&entry, item_text(&answer), Mark::Lost, books)?;
                 }
-                ItemConsequence::Refused => match stripped(&mut entry, &answer, books) {
+                ItemConsequence::Refused => match stripped(&mut entry, &answer) {
                     true => {
                         again.push(entry);
                         continue;

@@ -75,20 +75,41 @@ async fn what_waiting_does_not_mend_ends_the_job_and_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn an_index_away_for_ten_minutes_is_waited_for_but_not_for_ever() {
-    for (minutes, is_good) in [(10, true), (40, false)] {
-        let begin = tokio::time::Instant::now();
-        let target = MemoryTarget::scripted(move |_, call| {
-            let is_away = begin.elapsed() < Duration::from_secs(minutes * 60);
-            (is_bulk(call) && is_away).then_some(Fault::Refused(TargetErrorKind::Unavailable))
-        });
-        let ran = World::new(Script::docs(&IDS), target).run().await;
-        match ran.outcome.verdict {
-            Verdict::Completed => assert!(is_good && ran.target.ids() == IDS),
-            Verdict::Failed(text) => assert!(
-                !is_good && text.contains("could not be written to"),
-                "{text}"
-            ),
-            other => panic!("{other}"),
+    for kind in [
+        TargetErrorKind::Unavailable,
+        TargetErrorKind::Busy { retry_after: None },
+        TargetErrorKind::Busy {
+            retry_after: Some(Duration::from_secs(45)),
+        },
+        TargetErrorKind::Blocked,
+    ] {
+        for (minutes, is_good) in [(10, true), (40, false)] {
+            let begin = tokio::time::Instant::now();
+            let target = MemoryTarget::scripted(move |_, call| {
+                let is_away = begin.elapsed() < Duration::from_secs(minutes * 60);
+                (is_bulk(call) && is_away).then_some(Fault::Refused(kind))
+            });
+            target.put("old", json!({}));
+            let ran = small_batches(World::new(Script::docs(&IDS), target))
+                .run()
+                .await;
+            let counters = (ran.counters().indexed, ran.counters().deleted);
+            match &ran.outcome.verdict {
+                Verdict::Completed => {
+                    assert!(is_good && ran.target.ids() == IDS, "{kind:?}");
+                    assert_eq!(counters, (12, 1), "{kind:?}");
+                    let writes = IDS.iter().map(|id| ran.target.writes(id));
+                    assert_eq!(writes.sum::<usize>(), 12, "{kind:?}: none twice");
+                }
+                Verdict::Failed(text) => {
+                    assert!(!is_good, "{kind:?}: {text}");
+                    let expected = ["could not be written to", "scripted fault"];
+                    assert!(expected.iter().all(|part| text.contains(part)), "{text}");
+                    assert_eq!(counters, (0, 0), "{kind:?}");
+                    assert_eq!(ran.target.ids(), ["old"], "{kind:?}");
+                }
+                other => panic!("{other}"),
+            }
         }
     }
 }
@@ -156,7 +177,17 @@ async fn a_refused_field_is_left_out_once() {
         .refusing_field("worse");
     let ran = World::new(Script::of(vec![steps]), target).run().await;
     assert!(ran.target.ids().is_empty(), "not field after field");
-    assert_eq!(ran.counters().failed, 1);
+    assert_eq!(
+        (ran.counters().failed, ran.counters().without_field),
+        (1, 0)
+    );
+    // One sentence about one document, and not one that says it was indexed.
+    assert_eq!(ran.outcome.oddities.len(), 1, "{:?}", ran.outcome.oddities);
+    let reason = &ran.outcome.oddities[0].reason;
+    assert!(
+        reason.contains("worse") && reason.contains("it was tried without the field bad"),
+        "{reason}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,10 +72,10 @@ fn sync_end(
     let mut is_warning = false;
     let mut total = None;
     let (counters, metadata, result) = match worked {
-        Worked::Outcome(outcome) => {
+        Worked::Outcome(outcome, findings) => {
             progress.note(&outcome.counters);
             total = outcome.total_documents;
-            let metadata = summary(&outcome);
+            let metadata = summary(&outcome, &findings);
             let result = match outcome.verdict {
                 Verdict::Completed => (JobStatus::Completed, None),
                 Verdict::Warning(_) => {

@@ -1,5 +1,6 @@
 //! What a job leaves in the `metadata` of its record: what it did beyond the counts of the protocol,
-//! what was not read, and which documents are not as the source has them.
+//! what was not read, which documents are not as the source has them, and what should be known about the
+//! index.
 
 use crate::failure::shortened;
 use serde_json::{Map, Value, json};
@@ -11,14 +12,16 @@ const KEY: &str = "tributary";
 const LIMIT: usize = 16 * 1024;
 /// Samples of each kind.
 const SAMPLES: usize = 20;
+/// The most sentences about the index.
+const FINDINGS: usize = 2;
 /// The longest single text, in bytes.
 const TEXT: usize = 300;
 
 /// The summary of an outcome, at most [`LIMIT`] bytes.
-pub(super) fn summary(outcome: &Outcome) -> Map<String, Value> {
+pub(super) fn summary(outcome: &Outcome, findings: &[String]) -> Map<String, Value> {
     let mut samples = SAMPLES;
     loop {
-        let summary = with_samples(outcome, samples);
+        let summary = with_samples(outcome, findings, samples);
         if samples == 0 || summary.to_string().len() <= LIMIT - KEY.len() - 8 {
             return Map::from_iter([(KEY.to_owned(), summary)]);
         }
@@ -34,11 +37,16 @@ pub(super) fn of_counters(counters: &Counters) -> Map<String, Value> {
     }
 }
 
-fn with_samples(outcome: &Outcome, samples: usize) -> Value {
+fn with_samples(outcome: &Outcome, findings: &[String], samples: usize) -> Value {
     let mut summary = Map::new();
     let mut put = |key: &str, value: Value| summary.insert(key.into(), value);
     if let Verdict::Warning(text) = &outcome.verdict {
         put("warning", shortened(text, 4 * TEXT).into());
+    }
+    if !findings.is_empty() {
+        let first = findings.iter().take(FINDINGS);
+        let first: Vec<_> = first.map(|text| shortened(text, 2 * TEXT)).collect();
+        put("findings", json!(first));
     }
     let counters = counters_that_say_something(&outcome.counters);
     put("counters", counters.into());
@@ -155,10 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn names_what_was_not_read_and_what_is_odd() {
-        let summary = summary(&outcome("x", 1));
+    fn names_what_was_not_read_what_is_odd_and_what_was_found() {
+        let summary = summary(&outcome("x", 1), &["y".into()]);
         let expected = json!({
             "warning": "x",
+            "findings": ["y"],
             "counters": {"indexed": 7, "failed": 2},
             "gaps": {
                 "count": 1000,
@@ -173,7 +182,8 @@ mod tests {
     fn never_takes_more_than_its_limit() {
         // Control characters take six bytes each in JSON.
         for text in ["ü", "\u{1}"] {
-            let summary = summary(&outcome(&text.repeat(10_000), 100));
+            let text = text.repeat(10_000);
+            let summary = summary(&outcome(&text, 100), &vec![text.clone(); 9]);
             let size = Value::Object(summary).to_string().len();
             assert!(size <= LIMIT && size > 4000, "{size}");
         }

@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// How the work ended.
 pub(super) enum Worked {
-    /// The engine gave its verdict.
-    Outcome(Box<Outcome>),
+    /// The engine gave its verdict; and what a person should know about the index.
+    Outcome(Box<Outcome>, Vec<String>),
     /// It came not so far.
     Failed(Failure),
     /// The stop signal came before the engine had begun, or nobody waited for it any more.
@@ -48,7 +48,11 @@ pub(super) async fn work(
         prepared = prepare(&context, &claimed, progress, &stop) => prepared,
     };
     match prepared {
-        Ok((job, _rooms)) => Worked::Outcome(Box::new(tributary_engine::run(job).await)),
+        Ok((job, _rooms)) => {
+            let target = Arc::clone(&job.target);
+            let outcome = tributary_engine::run(job).await;
+            Worked::Outcome(Box::new(outcome), target.findings())
+        }
         Err(failure) => Worked::Failed(failure),
     }
 }

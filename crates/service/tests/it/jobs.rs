@@ -50,6 +50,20 @@ async fn a_full_sync_leaves_the_records_of_the_protocol() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_should_be_known_about_the_index_is_in_the_record() {
+    let mut world = World::default();
+    world.connector("c", "plain");
+    world.targets.index("index-c").find("hardly any room");
+    world.job("j", "c", JobType::Full);
+    let running = world.start();
+    world.until_synced("c", JobStatus::Completed).await;
+    let job = world.records.job_source("j");
+    let findings = at(&job, "/metadata/tributary/findings");
+    assert_eq!(*findings, json!(["hardly any room"]));
+    running.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn pipeline_and_own_key_reach_the_content_index_only() {
     let mut world = World::default();
     let behaviour = world.connector("c", "rich");

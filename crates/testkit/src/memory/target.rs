@@ -73,6 +73,7 @@ struct State {
     most_requests: usize,
     protected: bool,
     mapping: String,
+    findings: Vec<String>,
 }
 
 impl fmt::Debug for MemoryTarget {
@@ -112,6 +113,11 @@ impl MemoryTarget {
     pub fn refusing_field(mut self, field: &str) -> Self {
         self.refused_fields.push(field.into());
         self
+    }
+
+    /// From now on this is to be known about the index.
+    pub fn find(&self, finding: &str) {
+        self.state().findings.push(finding.into());
     }
 
     /// Writes as somebody else does.
@@ -303,6 +309,10 @@ impl Target for MemoryTarget {
         self.simple(Call::Prepare).await?;
         self.state().protected |= protected;
         Ok(())
+    }
+
+    fn findings(&self) -> Vec<String> {
+        self.state().findings.clone()
     }
 
     async fn bulk(&self, operations: &[Operation]) -> Result<Vec<Answer>, TargetError> {
