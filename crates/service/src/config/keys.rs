@@ -293,6 +293,11 @@ keys! {
         "service.job_cleanup_interval", Some("300"), SECONDS, None,
         "The pause between two searches for jobs that nobody works on any more."
     }
+    JOB_LEASE: Duration, value::lease, {
+        "service.job_lease", Some("30"), SECONDS, None,
+        "After this time without a sign of life from the instance that runs a job, another one takes \
+         the job over. At least 10 seconds. Long pauses of a machine are no harm, only extra work."
+    }
     LOG_LEVEL: LogLevel, value::level, {
         "service.log_level", Some("INFO"), None, None,
         "The least important messages to log: DEBUG, INFO, WARNING, ERROR or CRITICAL."
