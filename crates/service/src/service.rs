@@ -136,9 +136,10 @@ fn begin(context: &Arc<Context>, actions: Actions) -> JoinSet<String> {
     }
     if actions.cleanup || actions.sync_content || actions.sync_access_control {
         let shared = Arc::clone(context);
-        loops.spawn(guarded("takeover", async move {
-            takeover::run(&shared).await
-        }));
+        loops.spawn(guarded(
+            "takeover",
+            async move { takeover::run(&shared).await },
+        ));
     }
     if actions.cleanup {
         let shared = Arc::clone(context);

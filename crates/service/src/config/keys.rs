@@ -296,7 +296,7 @@ keys! {
     JOB_LEASE: Duration, value::lease, {
         "service.job_lease", Some("30"), SECONDS, None,
         "After this time without a sign of life from the instance that runs a job, another one takes \
-         the job over. At least 10 seconds. Long pauses of a machine are no harm, only extra work."
+         the job over. At least 10."
     }
     LOG_LEVEL: LogLevel, value::level, {
         "service.log_level", Some("INFO"), None, None,

@@ -156,9 +156,7 @@ async fn write_records(
     end: &mut SyncEnd,
 ) -> Result<(), RecordsError> {
     let (job, written) = context
-        .persist(PATIENCE, || {
-            write_job(context, claimed, end.clone())
-        })
+        .persist(PATIENCE, || write_job(context, claimed, end.clone()))
         .await?;
     *end = written;
     match job {

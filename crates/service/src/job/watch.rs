@@ -9,7 +9,7 @@ use crate::{
 use std::{convert::Infallible, future::Future, time::Duration};
 use tributary_protocol::{
     JobStatus, SyncJob,
-    records::{JobChange, RecordsError, RecordsErrorKind, Seen},
+    records::{JobChange, Records, RecordsError, RecordsErrorKind, Seen},
 };
 
 /// The pause after a heartbeat that got no answer.
@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Writes how far the job is into its record, always in the version that it wrote or read last.
 pub(super) struct Keeper<'a> {
     context: &'a Context,
+    /// Not the observed ones: a heartbeat that fails among calls that do not would be a new outage each
+    /// time, and many outages end the service.
+    records: &'a dyn Records,
     claimed: &'a Claimed,
     progress: &'a Progress,
     interval: Duration,
@@ -34,6 +37,7 @@ impl<'a> Keeper<'a> {
     pub(super) fn new(context: &'a Context, claimed: &'a Claimed, progress: &'a Progress) -> Self {
         Self {
             context,
+            records: &*context.host.records,
             claimed,
             progress,
             interval: beat_interval(context.config.service.job_lease),
@@ -137,7 +141,7 @@ impl<'a> Keeper<'a> {
             let seen = match self.seen {
                 Some(seen) => seen,
                 None => {
-                    let Some(job) = context.records.job(id).await? else {
+                    let Some(job) = self.records.job(id).await? else {
                         return gone();
                     };
                     if let Some(why) = why_to_end(&job.record, &self.claimed.nonce) {
@@ -154,7 +158,7 @@ impl<'a> Keeper<'a> {
                 metadata: Mark::beat(counters.extracted),
             };
             let started = context.clock().now();
-            match context.records.change_job(id, &change, Some(seen)).await {
+            match self.records.change_job(id, &change, Some(seen)).await {
                 Ok(written) => {
                     self.seen = written;
                     self.claimed.lease.renew(started);
@@ -172,7 +176,7 @@ impl<'a> Keeper<'a> {
 
     async fn look_at_connector(&self) -> Result<Option<Why>, RecordsError> {
         let id = &self.claimed.connector.id;
-        Ok(match self.context.records.connector(id).await? {
+        Ok(match self.records.connector(id).await? {
             Some(_) => None,
             None => Some(Why::Lost(
                 "The connector was deleted while the job ran.".into(),

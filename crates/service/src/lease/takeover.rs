@@ -57,7 +57,10 @@ async fn turn(
         statuses: vec![JobStatus::InProgress, JobStatus::Canceling],
         ..JobFilter::default()
     };
-    let mut jobs = context.records.jobs(&active).await?;
+    // Not the observed ones: every few seconds these would say that an outage is over, while writes still
+    // fail, and many outages end the service.
+    let records = &*context.host.records;
+    let mut jobs = records.jobs(&active).await?;
     jobs.retain(|job| {
         Mark::of(&job.record).nonce.is_some() && !context.running.has_job(&job.record.id)
     });
@@ -78,7 +81,7 @@ async fn turn(
             continue;
         };
         // Heartbeats are not made visible to listings.
-        let Some(job) = context.records.job(&listed.record.id).await? else {
+        let Some(job) = records.job(&listed.record.id).await? else {
             continue;
         };
         let mark = Mark::of(&job.record);
