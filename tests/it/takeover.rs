@@ -6,7 +6,7 @@ use crate::{
     scenarios,
     service::{Ready, Service, Setup, until},
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 use std::{
     sync::Arc,
@@ -100,10 +100,12 @@ async fn a_service_that_stood_still_leaves_its_job_to_who_took_it(
         log.as_str()
             .is_some_and(|log| log.contains("Another instance took the job over"))
     };
-    let knows = until("the first service to notice", &first, log, has_noticed).await?;
-    knows.as_str().context("a log is text")?;
-    let ended = |log: &Value| log.as_str().is_some_and(|log| log.contains("took it over"));
-    until("the first service to let go", &first, log, ended).await?;
+    until("the first service to notice", &first, log, has_noticed).await?;
+    let has_let_go = |log: &Value| {
+        log.as_str()
+            .is_some_and(|log| log.contains("the sync ended: lost"))
+    };
+    until("the first service to let go", &first, log, has_let_go).await?;
     assert_eq!(engine.job(&job).await?, record);
     assert_eq!(engine.documents(&ready.index).await?.len(), ROWS);
     Ok(())

@@ -36,9 +36,10 @@ pub(super) async fn write(
 ) {
     let (mut end, is_warning) = sync_end(context, claimed, control, progress, worked);
     let written = write_records(context, claimed, &mut end).await;
-    let verdict = match (end.status, is_warning) {
-        (JobStatus::Completed, true) => "warning",
-        (status, _) => status.as_str(),
+    let verdict = match (&written, end.status, is_warning) {
+        (Ok(Job::NotOurs), ..) => "lost",
+        (_, JobStatus::Completed, true) => "warning",
+        (_, status, _) => status.as_str(),
     };
     let labels = [
         (SERVICE_TYPE, claimed.service_type()),
@@ -154,7 +155,7 @@ async fn write_records(
     context: &Context,
     claimed: &Claimed,
     end: &mut SyncEnd,
-) -> Result<(), RecordsError> {
+) -> Result<Job, RecordsError> {
     let (job, written) = context
         .persist(PATIENCE, || write_job(context, claimed, end.clone()))
         .await?;
@@ -166,7 +167,7 @@ async fn write_records(
                 job = claimed.job.id,
                 "somebody else ended the job, or took it over"
             );
-            return Ok(());
+            return Ok(job);
         }
     }
     let id = &claimed.connector.id;
@@ -183,7 +184,7 @@ async fn write_records(
             "the connector was deleted while it was synced"
         );
     }
-    Ok(())
+    Ok(job)
 }
 
 /// Writes the end into the job's record; the answer says what was written. A cancel that came at the

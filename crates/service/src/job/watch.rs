@@ -203,9 +203,7 @@ fn why_to_end(job: &SyncJob, nonce: &str) -> Option<Why> {
         JobStatus::InProgress if is_ours => None,
         JobStatus::Canceling if is_ours => Some(Why::Canceled),
         JobStatus::Canceled => Some(Why::Canceled),
-        JobStatus::InProgress | JobStatus::Canceling | JobStatus::Suspended => {
-            lost("Another instance took the job over.")
-        }
+        _ if !is_ours => lost("Another instance took the job over."),
         status => lost(&format!(
             "Somebody else set the job to '{status}' while it ran."
         )),

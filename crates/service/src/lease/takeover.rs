@@ -32,13 +32,17 @@ pub(crate) async fn run(context: &Context) {
     loop {
         context.status.turn(NAME, interval);
         let mut errors = TurnErrors::of(&context.trouble, NAME);
-        let wait = match turn(context, &mut sightings, &mut errors).await {
+        let wait = match turn(context, &mut sightings).await {
             Ok(wait) => wait.min(interval),
             Err(error) => {
                 // Who cannot see a heartbeat must not conclude that there was none.
                 sightings.clear();
                 errors.records("look for jobs of silent instances", &error);
-                interval
+                match error.kind {
+                    RecordsErrorKind::Unavailable => interval,
+                    // As rare as in the other loops, or it alone would end the service.
+                    _ => interval.max(context.config.service.idling),
+                }
             }
         };
         if !context.pause(wait).await {
@@ -48,11 +52,7 @@ pub(crate) async fn run(context: &Context) {
 }
 
 /// Looks at the jobs of other instances; the answer is when the next may be due.
-async fn turn(
-    context: &Context,
-    sightings: &mut Sightings,
-    errors: &mut TurnErrors<'_>,
-) -> Result<Duration, RecordsError> {
+async fn turn(context: &Context, sightings: &mut Sightings) -> Result<Duration, RecordsError> {
     let active = JobFilter {
         statuses: vec![JobStatus::InProgress, JobStatus::Canceling],
         ..JobFilter::default()
@@ -96,7 +96,8 @@ async fn turn(
         if !left.is_zero() {
             wait = wait.min(left);
         } else if let Err(error) = take_away(context, &job, &mark, connector).await {
-            errors.records("take over a job", &error);
+            tracing::error!(job = job.record.id, "cannot take the job over: {error}");
+            sightings.forget(&job.record.id);
         }
     }
     Ok(wait)
@@ -115,6 +116,10 @@ struct Sighting {
 impl Sightings {
     fn clear(&mut self) {
         self.0.clear();
+    }
+
+    fn forget(&mut self, id: &str) {
+        self.0.remove(id);
     }
 
     fn retain(&mut self, jobs: &[Versioned<SyncJob>]) {
