@@ -144,6 +144,7 @@ async fn calls_the_api_as_the_sheet_says() {
 #[tokio::test]
 async fn a_condition_is_never_dropped() {
     let (fake, records, _) = records(Mode::Api, vec![updated(), updated()]).await;
+    assert_eq!(records.mode().await.unwrap(), Mode::Api);
     records
         .change_connector("c1", &ConnectorChange::CheckIn, Some(SEEN))
         .await
@@ -163,16 +164,16 @@ async fn a_condition_is_never_dropped() {
     assert_eq!(written, Some(expected));
     let seen = fake.seen();
     assert_eq!(
-        seen[0].line(),
+        seen[1].line(),
         "POST /.elastic-connectors/_update/c1?refresh=true&require_alias=true&if_seq_no=7&if_primary_term=2"
     );
     assert_eq!(
-        seen[0].json(),
+        seen[1].json(),
         json!({"doc": {"last_seen": "2026-11-25T07:02:41.123456+00:00"}})
     );
     // The heartbeat of a lease costs no refresh.
     assert_eq!(
-        seen[1].line(),
+        seen[2].line(),
         "POST /.elastic-connectors-sync-jobs/_update/j1?require_alias=true&if_seq_no=7&if_primary_term=2"
     );
 }
@@ -181,6 +182,7 @@ async fn a_condition_is_never_dropped() {
 #[tokio::test]
 async fn a_conditional_progress_report_is_sent_once() {
     let (fake, records, _) = records(Mode::Api, vec![Reply::new(503, ""), updated()]).await;
+    assert_eq!(records.mode().await.unwrap(), Mode::Api);
     let stats = JobChange::Stats {
         indexed: 3,
         indexed_bytes: 0,
@@ -192,7 +194,7 @@ async fn a_conditional_progress_report_is_sent_once() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, RecordsErrorKind::Unavailable);
-    assert_eq!(fake.seen().len(), 1);
+    assert_eq!(fake.seen().len(), 2);
 }
 
 /// The mark of a lease has no place in the API's call.
