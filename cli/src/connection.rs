@@ -6,7 +6,7 @@ use crate::{
     settings,
     sources::REGISTRY,
 };
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 use tributary_elastic::{Client, ElasticRecords, Mode};
 use tributary_protocol::{
     Connector, SyncJob,
@@ -73,9 +73,54 @@ pub(crate) fn connect(config: &Config) -> Result<(Client, ElasticRecords)> {
 /// The world of a service with this configuration. Nothing is sent yet.
 pub(crate) fn host(config: &Config) -> Result<Host> {
     let temporary = std::env::temp_dir();
-    let host = production::elastic_host(config, REGISTRY, production::hostname(), &temporary);
+    let state = config.service.state_dir.clone();
+    let state = state.unwrap_or_else(|| state_folder(|name| std::env::var_os(name)));
+    let hostname = production::hostname();
+    let host = production::elastic_host(config, REGISTRY, hostname, &temporary, &state);
     host.map_err(|error| match &error {
         HostError::Connect(_) => Failure::configuration(error),
         HostError::Folder { .. } => Failure::new(Exit::Failed, error),
     })
+}
+
+/// The usual place for what outlives the process (systemd.exec, XDG base directories); without any, a
+/// folder that is emptied now and then.
+fn state_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let set = |name: &str| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    if let Some(folder) = set("STATE_DIRECTORY") {
+        return folder;
+    }
+    let base = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")));
+    base.unwrap_or_else(std::env::temp_dir).join("tributary")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn state_is_kept_where_systems_keep_it() {
+        let folder = |set: &[(&str, &str)]| {
+            let value = |name: &str| set.iter().find(|(other, _)| *other == name);
+            state_folder(|name| value(name).map(|(_, value)| OsString::from(value)))
+        };
+        let home = ("HOME", "/home/a");
+        assert_eq!(folder(&[home]), Path::new("/home/a/.local/state/tributary"));
+        let xdg = ("XDG_STATE_HOME", "/state");
+        assert_eq!(folder(&[home, xdg]), Path::new("/state/tributary"));
+        let systemd = ("STATE_DIRECTORY", "/var/lib/tributary");
+        assert_eq!(
+            folder(&[home, xdg, systemd]),
+            Path::new("/var/lib/tributary")
+        );
+        assert_eq!(
+            folder(&[("HOME", "")]),
+            std::env::temp_dir().join("tributary")
+        );
+    }
 }

@@ -72,6 +72,8 @@ impl Service {
         }
         text.push_str("service:\n  idling: 1\n  heartbeat: 2\nservice.health_address: 127.0.0.1:0\nservice.log_level: DEBUG\n");
         text.push_str(setup.more);
+        let state = folder.path().join("state");
+        text.push_str(&format!("\nservice.state_dir: {}\n", state.display()));
         text.push_str("\nconnectors:\n");
         for (id, service_type) in setup.connectors {
             text.push_str(&format!(

@@ -68,6 +68,7 @@ impl Place {
         };
         config.service.idling = IDLING;
         config.service.health_address = None;
+        config.service.state_dir = Some(self.path.join("state"));
         config.connectors = vec![ConnectorConfig {
             connector_id: connector::ID.to_owned(),
             service_type: connector::SERVICE_TYPE.to_owned(),

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tributary_engine::{
-    Answer, Operation, Scan, Stored, Target, TargetError, TargetErrorKind, Version,
+    Answer, Operation, Scan, Stored, Target, TargetError, TargetErrorKind, Token, Version,
 };
 use tributary_sdk::DocId;
 
@@ -417,6 +417,10 @@ impl Target for ElasticTarget {
         let counted: Counted = self.parse(&reply.body, &what)?;
         self.complete(counted.shards, &what)?;
         Ok(counted.count)
+    }
+
+    async fn token(&self) -> Result<Option<Token>, TargetError> {
+        self.read_token().await
     }
 }
 

@@ -71,10 +71,7 @@ struct SequenceNumbers {
 impl ElasticTarget {
     /// Refreshes the index and takes its token. `None` where the server does not tell enough
     /// (serverless, a right that is missing): then nothing can be known about the index later.
-    ///
-    /// # Errors
-    /// As any request; the index is not there.
-    pub async fn token(&self) -> Result<Option<Token>, TargetError> {
+    pub(crate) async fn read_token(&self) -> Result<Option<Token>, TargetError> {
         match self.take_token().await {
             Ok(token) => Ok(token),
             Err(error)

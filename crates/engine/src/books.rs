@@ -2,15 +2,21 @@
 
 use crate::{
     job::{Counters, Gap, Oddity, Settings},
+    manifests::{Decided, Manifests, Place},
     monitor::{Mark, Monitor},
     policy::{Consequence, consequence},
-    roll::{ClosedRoll, Count, Fate, IdHash, Roll},
+    roll::{ClosedRoll, Count, IdHash, Roll},
+    target::{Action, Answer},
 };
-use std::{io, mem};
+use std::{collections::HashSet, io, mem};
 use tributary_sdk::{DocId, Error, Scope};
+use tributary_state::{Fate, Row};
 
 /// Gaps and odd documents kept word for word; of the rest only the number is.
 const SAMPLES: usize = 100;
+
+/// Scopes of gaps kept; beyond, everything counts as a gap.
+const MOST_GAP_SCOPES: usize = 10_000;
 
 /// Bytes kept of a reason; somebody else's sentence can be as long as a document.
 const REASON_LIMIT: usize = 2000;
@@ -32,6 +38,8 @@ pub(crate) enum Halt {
     Stopped,
     /// Something went wrong; the text is for the user.
     Failed(String),
+    /// A file of what was remembered cannot be read: the run goes on without it.
+    Lost(String),
 }
 
 impl From<Error> for Halt {
@@ -57,13 +65,27 @@ pub(crate) struct Books {
     pub(crate) oddities: Vec<Oddity>,
     pub(crate) roll: Roll,
     pub(crate) roll_is_full: bool,
+    pub(crate) manifests: Manifests,
+    /// Where something was not read, each scope once.
+    gap_scopes: HashSet<Scope>,
+    /// Announced deletions that were carried out.
+    pub(crate) gone: HashSet<IdHash>,
+    /// Distinct documents that the index is known to have; when the roll is closed.
+    pub(crate) held: u64,
+    /// Documents that stay although the run did not meet them.
+    pub(crate) held_unmet: u64,
+    /// Operations that took a sequence number, and those that may have.
+    pub(crate) writes: u64,
+    pub(crate) doubtful_writes: u64,
+    /// Why the job fails although it came to its end.
+    pub(crate) failure: Option<String>,
     /// The counters are those of distinct documents.
     is_counted: bool,
     monitor: Monitor,
 }
 
 impl Books {
-    pub(crate) fn new(settings: &Settings, roll: Roll) -> Self {
+    pub(crate) fn new(settings: &Settings, roll: Roll, manifests: Manifests) -> Self {
         Self {
             counters: Counters::default(),
             gaps: Vec::new(),
@@ -72,6 +94,14 @@ impl Books {
             oddities: Vec::new(),
             roll,
             roll_is_full: false,
+            manifests,
+            gap_scopes: HashSet::new(),
+            gone: HashSet::new(),
+            held: 0,
+            held_unmet: 0,
+            writes: 0,
+            doubtful_writes: 0,
+            failure: None,
             is_counted: false,
             monitor: Monitor::new(settings.error_monitor.clone()),
         }
@@ -91,6 +121,11 @@ impl Books {
         };
         tracing::warn!(scope = %gap.scope, kind = gap.kind.name(), error = %gap.why, "a part of the data source was not read");
         self.gap_count += 1;
+        if self.gap_scopes.len() < MOST_GAP_SCOPES {
+            self.gap_scopes.insert(gap.scope.clone());
+        } else {
+            self.gap_scopes.insert(Scope::root());
+        }
         if self.gaps.len() < SAMPLES {
             self.gaps.push(gap);
         }
@@ -110,28 +145,86 @@ impl Books {
         }
     }
 
+    /// Whether something was not read that a document of this unit and home may be in.
+    pub(crate) fn has_gap_at(&self, unit: &Scope, home: Option<&Scope>) -> bool {
+        let hides = |gap: &Scope| match home {
+            Some(home) => gap.contains(home),
+            None => gap.contains(unit) || unit.contains(gap),
+        };
+        self.gap_scopes.iter().any(hides)
+    }
+
     /// A document exists, and that is all that happens to it.
-    pub(crate) fn seen(&mut self, hash: IdHash, fate: Fate) {
-        self.roll_is_full |= self.roll.note(hash, fate);
+    pub(crate) fn add_row(&mut self, unit: usize, hash: IdHash, row: Row) {
+        self.note(hash, row.fate, row.version.is_some());
+        self.manifests.add(unit, row);
+    }
+
+    /// A document stays although this run did not meet it.
+    pub(crate) fn keep(&mut self, unit: usize, row: Row) {
+        self.held_unmet += u64::from(row.version.is_some());
+        let fate = Fate::Kept;
+        self.manifests.add(unit, Row { fate, ..row });
+    }
+
+    /// Says what became of a document.
+    pub(crate) fn decide(
+        &mut self,
+        place: Option<Place>,
+        hash: IdHash,
+        fate: Fate,
+        decided: Decided,
+    ) {
+        let is_held = place.is_some_and(|place| self.manifests.decide(place, decided));
+        self.note(hash, fate, is_held);
+    }
+
+    /// A document has another place, or none.
+    pub(crate) fn void(&mut self, place: Option<Place>) {
+        if let Some(place) = place {
+            self.manifests.decide(place, Decided::Void);
+        }
+    }
+
+    fn note(&mut self, hash: IdHash, fate: Fate, is_held: bool) {
+        self.roll_is_full |= self.roll.note(hash, fate, is_held);
+    }
+
+    /// An operation was answered: did it take a sequence number?
+    pub(crate) fn count_write(&mut self, action: &Action, answer: &Answer) {
+        match action {
+            // One that changes nothing takes none.
+            Action::Index(_) | Action::Delete(_) if answer.is_done() => self.writes += 1,
+            _ => self.doubtful_writes += 1,
+        }
     }
 
     /// A document was written.
     pub(crate) fn written(
         &mut self,
+        place: Option<Place>,
         hash: IdHash,
         bytes: usize,
-        created: bool,
+        fingerprint: u64,
+        answer: &Answer,
     ) -> Result<(), Halt> {
         self.counters.indexed += 1;
-        self.counters.created += u64::from(created);
+        self.counters.created += u64::from(answer.status == 201);
         self.counters.indexed_bytes += bytes as u64;
-        self.seen(hash, Fate::Indexed);
+        let version = answer.version;
+        let decided = Decided::Written {
+            fingerprint,
+            version,
+            bytes,
+        };
+        self.decide(place, hash, Fate::Indexed, decided);
         self.mark(Mark::Good)
     }
 
     /// A document was not written.
     pub(crate) fn refused(
         &mut self,
+        place: Option<Place>,
         hash: IdHash,
         id: &DocId,
         reason: String,
@@ -141,10 +234,10 @@ impl Books {
         self.counters.failed += 1;
         let halt = self.mark(mark).map_err(|halt| match halt {
             Halt::Failed(why) => Halt::Failed(format!("{why}; the last one, {id}: {reason}")),
-            Halt::Stopped => Halt::Stopped,
+            halt => halt,
         });
         self.odd(id, "index", reason);
-        self.seen(hash, Fate::Failed);
+        self.decide(place, hash, Fate::Failed, Decided::Exists(Fate::Failed));
         halt
     }
 
@@ -154,6 +247,7 @@ impl Books {
         let count = roll.count().await?;
         self.counters.duplicates = self.counters.extracted.saturating_sub(count.all);
         self.counters.extracted = count.all;
+        self.held = count.held;
         self.correct(&count);
         Ok(roll)
     }
@@ -183,6 +277,7 @@ impl Books {
         self.counters.failed = count.failed;
         self.counters.too_large = count.too_large;
         self.counters.skipped = count.skipped;
+        self.counters.unchanged = count.unchanged;
         self.counters.filtered = count.filtered;
     }
 

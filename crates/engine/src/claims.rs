@@ -102,6 +102,11 @@ impl Claims {
         }
     }
 
+    /// What was claimed before an interruption is not known.
+    pub(crate) fn set_incomplete(&mut self) {
+        self.is_incomplete = true;
+    }
+
     /// Whether some unit that has a document may not be known.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.is_incomplete

@@ -2,6 +2,7 @@
 
 use crate::{
     books::{Books, Halt},
+    manifests::{Decided, Place},
     monitor::Mark,
     policy::{ITEM_ATTEMPTS, ItemConsequence},
     roll::IdHash,
@@ -28,6 +29,10 @@ pub(crate) struct Entry {
     pub(crate) hash: IdHash,
     pub(crate) operation: Operation,
     pub(crate) purpose: Purpose,
+    /// Where its row is going to stand.
+    pub(crate) place: Option<Place>,
+    /// Of the document; 0 if that cannot be told.
+    fingerprint: u64,
     /// Held until the answer.
     pub(crate) permits: [Option<Permit>; 2],
     pub(crate) attempts: u32,
@@ -48,11 +53,22 @@ impl Entry {
             hash,
             operation,
             purpose,
+            place: None,
+            fingerprint: 0,
             permits,
             attempts: 0,
             failing_since: None,
             is_stripped: false,
             is_resent: false,
+        }
+    }
+
+    /// With a place for its row, and the fingerprint that belongs there.
+    pub(crate) fn at(self, place: Place, fingerprint: u64) -> Self {
+        Self {
+            place: Some(place),
+            fingerprint,
+            ..self
         }
     }
 
@@ -114,16 +130,26 @@ impl Batch {
 }
 
 pub(crate) fn done(entry: &Entry, answer: &Answer, books: &mut Books) -> Result<(), Halt> {
+    let (place, hash) = (entry.place, entry.hash);
     match &entry.operation.action {
         Action::Index(source) => {
             books.counters.without_field += u64::from(entry.is_stripped);
-            books.written(entry.hash, source.len(), answer.status == 201)
+            books.written(place, hash, source.len(), entry.fingerprint, answer)
         }
-        Action::Update(source) => books.written(entry.hash, source.len(), false),
+        Action::Update(source) => books.written(place, hash, source.len(), 0, answer),
         Action::Delete(_) => {
-            books.counters.deleted += 1;
+            deleted(entry, true, books);
             Ok(())
         }
+    }
+}
+
+/// A document is not in the index any more; `by_us`: because we deleted it.
+pub(crate) fn deleted(entry: &Entry, by_us: bool, books: &mut Books) {
+    books.counters.deleted += u64::from(by_us);
+    match entry.place {
+        Some(_) => books.void(entry.place),
+        None => drop(books.gone.insert(entry.hash)),
     }
 }
 
@@ -137,9 +163,12 @@ pub(crate) fn refused(
         let reason = format!("could not be deleted: {reason}");
         books.odd(&entry.operation.id, "index", reason);
         books.counters.kept += 1;
+        if let Some(place) = entry.place {
+            books.manifests.decide(place, Decided::Stays);
+        }
         return Ok(());
     }
-    books.refused(entry.hash, &entry.operation.id, reason, mark)
+    books.refused(entry.place, entry.hash, &entry.operation.id, reason, mark)
 }
 
 /// Takes out the field that the answer names, once.

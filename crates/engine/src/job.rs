@@ -5,11 +5,15 @@ use crate::{
     target::Target,
 };
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
 use tributary_sdk::{ErrorKind, Run, Scope, Source, StopSignal, rules::RuleSet};
+use tributary_state::Folder;
 
 /// All that one job needs. The job was claimed before, and its end is written after, by the service.
 pub struct Job {
+    /// The id of the job: one that was interrupted goes on under the same.
+    pub id: String,
     /// The configured source.
     pub source: Arc<dyn Source>,
     /// What the session is opened for.
@@ -22,6 +26,11 @@ pub struct Job {
     pub clock: Arc<dyn Clock>,
     /// Scratch files, private to this job.
     pub files: Arc<dyn Files>,
+    /// What is remembered of this index from run to run. Nobody else may use it meanwhile.
+    pub folder: Arc<dyn Folder>,
+    /// What the data source is read with, its configuration and rules, in a text of the service's own:
+    /// cursors are worth nothing with another one.
+    pub origin: String,
     /// Who hears of the progress.
     pub reporter: Arc<dyn Reporter>,
     /// Comes when the job is canceled or suspended, or has lost its record. The service knows which.
@@ -69,6 +78,8 @@ pub struct Settings {
     pub patience: Duration,
     /// Ids remembered in memory before scratch files are used.
     pub ids_in_memory: usize,
+    /// Send all documents, whatever is remembered.
+    pub force: bool,
 }
 
 impl Default for Settings {
@@ -87,6 +98,7 @@ impl Default for Settings {
             brake: Brake::default(),
             patience: Duration::from_secs(15 * 60),
             ids_in_memory: 512 * 1024,
+            force: false,
         }
     }
 }
@@ -152,7 +164,8 @@ pub struct Brake {
 }
 
 /// Distinct documents of the run, and what became of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Documents the source emitted.
     pub extracted: u64,
@@ -160,7 +173,9 @@ pub struct Counters {
     pub filtered: u64,
     /// Written, whole or in part: the `indexed_document_count` of the job.
     pub indexed: u64,
-    /// Of those, new in the index.
+    /// Not written, because the index has them as they are.
+    pub unchanged: u64,
+    /// Of those that were written, new in the index.
     pub created: u64,
     /// Bytes of their texts: the `indexed_document_volume` of the job is this in MiB.
     pub indexed_bytes: u64,

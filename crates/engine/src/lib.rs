@@ -11,17 +11,24 @@ mod claims;
 pub mod clock;
 mod content;
 mod entry;
+mod fingerprint;
 mod intake;
 pub mod job;
 mod log;
+mod manifests;
 #[cfg(test)]
 mod memory;
+mod missing;
 mod monitor;
+mod notes;
 mod policy;
+mod recall;
+mod reconcile;
 mod roll;
 mod run;
 mod sender;
 mod settle;
+mod strangers;
 mod strip;
 pub mod target;
 
@@ -33,5 +40,5 @@ pub use job::{
 pub use run::run;
 pub use target::{
     Action, Answer, ItemError, Operation, Scan, Scanned, Source, Stored, Target, TargetError,
-    TargetErrorKind, Version,
+    TargetErrorKind, Token, Version,
 };

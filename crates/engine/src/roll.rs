@@ -5,6 +5,7 @@ use crate::clock::Files;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::{hash::Hasher, io, sync::Arc};
 use tributary_sdk::DocId;
+use tributary_state::Fate;
 
 /// Partitions of the scratch files: 100 million ids make 25 MiB in memory at a time.
 const PARTITIONS: usize = 64;
@@ -13,12 +14,18 @@ const ROW: usize = 16;
 /// Rows read at once.
 const PAGE_ROWS: usize = 64 * 1024;
 
-/// Stands for an id. 122 bits of a keyed hash: among 100 million ids, two with the same have a
-/// chance of one in 10^20.
+/// Stands for an id. 119 bits of a keyed hash: among 100 million ids, two with the same have a
+/// chance of one in 10^19.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct IdHash(u128);
 
-const MARKS: u128 = 0b11_1111;
+/// One bit for each fate, and one for documents that the index is known to have.
+const MARKS: u128 = 0x1ff;
+const HELD: u128 = 1 << 8;
+
+fn mark(fate: Fate) -> u128 {
+    1 << fate as u32
+}
 
 /// Makes hashes; keyed anew in each run, so that nobody can choose ids that collide.
 #[derive(Clone, Copy, Debug)]
@@ -38,26 +45,21 @@ impl IdHasher {
 
 impl IdHash {
     fn partition(self) -> usize {
-        (self.0 >> 122) as usize % PARTITIONS
+        self.part(PARTITIONS)
     }
-}
 
-/// What became of a document. Of several, the lowest counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Fate {
-    /// Written.
-    Indexed = 0b00_0001,
-    /// Refused by the index; whatever the index has of it stays.
-    Failed = 0b00_0010,
-    /// Too large to be sent; whatever the index has of it stays.
-    TooLarge = 0b00_0100,
-    /// The source cannot hand it over; whatever the index has of it stays.
-    Skipped = 0b00_1000,
-    /// Not sent for a good reason; it exists.
-    Seen = 0b01_0000,
-    /// Kept out by rules: for the index it does not exist.
-    Filtered = 0b10_0000,
+    /// One of so many parts, a power of two.
+    pub(crate) fn part(self, parts: usize) -> usize {
+        (self.0 >> 64) as usize % parts
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
+    pub(crate) fn from_number(number: u128) -> Self {
+        Self(number)
+    }
 }
 
 /// The roll of one run.
@@ -68,7 +70,16 @@ pub(crate) struct Roll {
     is_spilled: bool,
 }
 
-/// Distinct documents by fate.
+/// Whether a run met a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Unmet,
+    /// Only such that rules keep it out.
+    Filtered,
+    Met,
+}
+
+/// Distinct documents by fate. Of several fates, the first of [`Fate`] counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     /// All.
@@ -81,8 +92,12 @@ pub(crate) struct Count {
     pub(crate) too_large: u64,
     /// Skipped, and never sent.
     pub(crate) skipped: u64,
+    /// As they were, and nothing of the above.
+    pub(crate) unchanged: u64,
     /// Kept out by rules each time.
     pub(crate) filtered: u64,
+    /// Those that the index is known to have.
+    pub(crate) held: u64,
 }
 
 impl Roll {
@@ -106,9 +121,11 @@ impl Roll {
         self.is_spilled
     }
 
-    /// Notes a document. When the answer is true, [`Roll::spill`] is due.
-    pub(crate) fn note(&mut self, id: IdHash, fate: Fate) -> bool {
-        self.recent.push(id.0 | fate as u128);
+    /// Notes a document; `held`: the index is known to have it. When the answer is true, [`Roll::spill`]
+    /// is due.
+    pub(crate) fn note(&mut self, id: IdHash, fate: Fate, held: bool) -> bool {
+        self.recent
+            .push(id.0 | mark(fate) | if held { HELD } else { 0 });
         self.recent.len() >= self.limit
     }
 
@@ -210,7 +227,9 @@ impl ClosedRoll {
             total.failed += count.failed;
             total.too_large += count.too_large;
             total.skipped += count.skipped;
+            total.unchanged += count.unchanged;
             total.filtered += count.filtered;
+            total.held += count.held;
         }
         Ok(total)
     }
@@ -232,17 +251,22 @@ impl Partition {
         Self(rows)
     }
 
-    /// Whether the run met this document, and rules did not keep it out each time.
-    pub(crate) fn contains(&self, id: IdHash) -> bool {
+    /// Whether the run met this document.
+    pub(crate) fn standing(&self, id: IdHash) -> Standing {
         let place = self.0.binary_search_by(|row| (row & !MARKS).cmp(&id.0));
-        place.is_ok_and(|place| self.0[place] & MARKS != Fate::Filtered as u128)
+        match place.map(|place| self.0[place] & MARKS & !HELD) {
+            Err(_) => Standing::Unmet,
+            Ok(marks) if marks == mark(Fate::Filtered) => Standing::Filtered,
+            Ok(_) => Standing::Met,
+        }
     }
 
     fn count(&self) -> Count {
         let mut count = Count::default();
         for row in &self.0 {
-            let has = |fate: Fate| row & fate as u128 != 0;
+            let has = |fate: Fate| row & mark(fate) != 0;
             count.all += 1;
+            count.held += u64::from(row & HELD != 0);
             if has(Fate::Indexed) {
                 count.indexed += 1;
             } else if has(Fate::Failed) {
@@ -251,6 +275,8 @@ impl Partition {
                 count.too_large += 1;
             } else if has(Fate::Skipped) {
                 count.skipped += 1;
+            } else if has(Fate::Unchanged) {
+                count.unchanged += 1;
             } else if !has(Fate::Seen) {
                 count.filtered += 1;
             }
@@ -268,7 +294,7 @@ mod tests {
         let hasher = IdHasher::new(7);
         let mut roll = Roll::new(Arc::new(MemoryFiles::default()), limit);
         for (id, fate) in notes {
-            if roll.note(hasher.hash(&(*id).into()), *fate) {
+            if roll.note(hasher.hash(&(*id).into()), *fate, *id == "a") {
                 roll.spill().await.unwrap();
             }
         }
@@ -290,25 +316,28 @@ mod tests {
             ("f", Fate::Skipped),
             ("g", Fate::Skipped),
             ("g", Fate::TooLarge),
+            ("h", Fate::Seen),
+            ("h", Fate::Unchanged),
         ];
         for limit in [1, 2, 3, 100] {
             let (roll, hasher) = roll_of(limit, &notes).await;
             let count = roll.count().await.unwrap();
-            assert_eq!((count.all, count.indexed, count.failed), (7, 2, 1));
+            assert_eq!((count.all, count.indexed, count.failed), (8, 2, 1));
+            assert_eq!((count.unchanged, count.held), (1, 1));
             assert_eq!((count.too_large, count.skipped, count.filtered), (1, 1, 1));
             for (id, expected) in [
-                ("a", true),
-                ("c", true),
-                ("e", false),
-                ("f", true),
-                ("x", false),
+                ("a", Standing::Met),
+                ("c", Standing::Met),
+                ("e", Standing::Filtered),
+                ("f", Standing::Met),
+                ("x", Standing::Unmet),
             ] {
                 let hash = hasher.hash(&id.into());
                 let found = match roll.in_memory() {
-                    Some(partition) => partition.contains(hash),
+                    Some(partition) => partition.standing(hash),
                     None => {
                         let part = roll.load(roll.partition_of(hash)).await.unwrap();
-                        part.contains(hash)
+                        part.standing(hash)
                     }
                 };
                 assert_eq!(found, expected, "{id} with {limit} in memory");

@@ -5,16 +5,20 @@ use crate::{
     books::{Books, Halt},
     claims::Claims,
     content::Fetched,
+    fingerprint::Fingerprints,
     intake::{Errand, fetch_errand},
     job::{Job, Outcome, Reporter, Verdict},
+    manifests::Manifests,
+    missing::{Kept, lost},
+    notes::{JOURNAL, Note, Noted, NotedPlace, Notes, Recount, recount},
     policy::{self, RequestConsequence},
+    recall::{Recalled, random, recall},
     roll::{IdHasher, Roll},
     sender::{Pending, Sender},
     target::TargetError,
 };
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -24,10 +28,11 @@ use tokio::{
     task::JoinSet,
 };
 use tributary_sdk::{
-    Cursor, End, Error, JobKind, Mode, Promises, Result as SourceResult, Scope, Session,
+    Cursor, End, Error, ErrorKind, JobKind, Mode, Promises, Result as SourceResult, Scope, Session,
     StopSignal, Unit, UnitKey, UnitSink,
     emitter::{Budget, Emitter, Item, Origin},
 };
+use tributary_state::StateError;
 
 /// Items taken from the walks in one go.
 const ITEMS_AT_ONCE: usize = 1024;
@@ -45,7 +50,8 @@ const MOST_WALKS: usize = 32;
 pub async fn run(job: Job) -> Outcome {
     let stop = job.stop.clone();
     let roll = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
-    let mut books = Books::new(&job.settings, roll);
+    let manifests = Manifests::new(Arc::clone(&job.folder), 0, 1);
+    let mut books = Books::new(&job.settings, roll, manifests);
     let (progress, listener) = watch::channel(books.counters.clone());
     let mut reporting = JoinSet::new(); // aborted when this function returns
     reporting.spawn(report(
@@ -54,7 +60,12 @@ pub async fn run(job: Job) -> Outcome {
         listener,
     ));
     let work = async {
-        let run = match Run::open(&job).await {
+        let mut opened = Run::open(&job, &mut books).await;
+        if let Err(Halt::Lost(why)) = opened {
+            tracing::warn!("the job begins anew: {why}");
+            opened = begin_anew(&job, &mut books).await;
+        }
+        let run = match opened {
             Ok(run) => run,
             Err(halt) => return (Err(halt), None),
         };
@@ -70,7 +81,7 @@ pub async fn run(job: Job) -> Outcome {
     let verdict = match end {
         Ok(verdict) => verdict,
         Err(Halt::Stopped) => Verdict::Stopped,
-        Err(Halt::Failed(text)) => Verdict::Failed(text),
+        Err(Halt::Failed(text) | Halt::Lost(text)) => Verdict::Failed(text),
     };
     Outcome {
         verdict,
@@ -80,6 +91,19 @@ pub async fn run(job: Job) -> Outcome {
         oddities: books.oddities,
         total_documents,
     }
+}
+
+/// Opens a run without what an interrupted one has noted.
+async fn begin_anew(job: &Job, books: &mut Books) -> Result<Run, Halt> {
+    let removed = job.folder.remove(JOURNAL).await;
+    removed.map_err(|source| StateError::Io {
+        name: JOURNAL.into(),
+        source,
+    })?;
+    let roll = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
+    let manifests = Manifests::new(Arc::clone(&job.folder), 0, 1);
+    *books = Books::new(&job.settings, roll, manifests);
+    Run::open(job, books).await
 }
 
 async fn report(
@@ -97,7 +121,9 @@ async fn report(
 /// A unit of this run.
 struct Progress {
     unit: Unit,
-    had_cursor: bool,
+    number: usize,
+    /// Where its walk begins; nothing: at the start.
+    from: Option<Cursor>,
 }
 
 pub(crate) struct Run {
@@ -108,7 +134,13 @@ pub(crate) struct Run {
     pub(crate) assembler: Assembler,
     pub(crate) hasher: IdHasher,
     pub(crate) sender: Sender<Errand>,
+    pub(crate) fingerprints: Fingerprints,
+    pub(crate) recalled: Recalled,
+    pub(crate) kept: Kept,
     units: HashMap<UnitKey, Progress>,
+    /// The unit of the last item, and its number.
+    pub(crate) last_key: Arc<UnitKey>,
+    last_number: Option<usize>,
     queue: VecDeque<UnitKey>,
     announcing: bool,
     walking: usize,
@@ -118,28 +150,39 @@ pub(crate) struct Run {
     pub(crate) fetching: JoinSet<(Errand, Fetched)>,
     pub(crate) claims: Claims,
     stop: StopSignal,
+    /// The journal of this run.
+    pub(crate) notes: Option<Notes>,
 }
 
 impl Run {
     /// Prepares the index and opens the session.
-    async fn open(job: &Job) -> Result<Self, Halt> {
+    async fn open(job: &Job, books: &mut Books) -> Result<Self, Halt> {
         patiently(job, || job.target.prepare(job.run.access)).await?;
+        let hasher = IdHasher::new(random());
+        let (recalled, resumed) = recall(job, hasher).await?;
         let session: Arc<dyn Session> = job.source.open(&job.run).await?.into();
         let promises = session.promises();
         let settings = &job.settings;
         let now = job.clock.utc();
         let stamp = now.format("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string();
-        let random = RandomState::new();
-        let key = u128::from(random.hash_one(1)) << 64 | u128::from(random.hash_one(2));
-        Ok(Self {
+        let folder = Arc::clone(&job.folder);
+        let parallel = promises.parallel.clamp(1, MOST_WALKS);
+        books.manifests = Manifests::new(folder, recalled.generation(), parallel);
+        let begin = recalled.begin(job);
+        let mut run = Self {
             promises,
             session,
             kind: job.run.kind,
             budget: Arc::new(Budget::new(settings.document_pool, settings.content_pool)),
             assembler: Assembler::new(settings, stamp),
-            hasher: IdHasher::new(key),
+            hasher,
+            fingerprints: Fingerprints::new(recalled.key),
+            recalled,
+            kept: Kept::new(settings.ids_in_memory),
             sender: Sender::new(Arc::clone(&job.target), Arc::clone(&job.clock), settings),
             units: HashMap::new(),
+            last_key: Arc::new(Unit::new(Scope::root()).key()),
+            last_number: None,
             queue: VecDeque::new(),
             announcing: true,
             walking: 0,
@@ -148,6 +191,71 @@ impl Run {
             fetching: JoinSet::new(),
             claims: Claims::new(promises.ids_stay, settings.ids_in_memory),
             stop: job.stop.clone(),
+            notes: None,
+        };
+        match (resumed, begin) {
+            (Some((notes, noted)), _) => run.go_on(job, books, notes, noted).await?,
+            (None, Some(begin)) => run.notes = Some(Notes::begin(job, begin).await?),
+            // Where an index cannot be recognised, nothing noted about it could be used.
+            (None, None) => {}
+        }
+        Ok(run)
+    }
+
+    /// Brings everything to where an interrupted run was.
+    async fn go_on(
+        &mut self,
+        job: &Job,
+        books: &mut Books,
+        notes: Notes,
+        noted: Noted,
+    ) -> Result<(), Halt> {
+        tracing::info!(
+            units = noted.units.len(),
+            "the job goes on where it was interrupted"
+        );
+        books.counters = noted.counters;
+        books.counters.indexed_bytes = noted.units.iter().map(|unit| unit.bytes).sum();
+        for gap in noted.gaps {
+            books.gap(gap.scope, Error::new(gap.kind, gap.why))?;
+        }
+        for mut noted in noted.units {
+            if !self.recalled.is_current {
+                noted.old = None;
+            }
+            let key = noted.unit.key();
+            self.recalled.take_unit(&key);
+            let manifests = &mut books.manifests;
+            let number = manifests.add_unit(Some(key.clone()), noted.old, noted.old_next);
+            let from = match &noted.reached {
+                Some(NotedPlace::Point(cursor, ..)) => Some(cursor.clone()),
+                Some(NotedPlace::End(..)) | None => None,
+            };
+            if !matches!(noted.reached, Some(NotedPlace::End(..))) {
+                self.queue.push_back(key.clone());
+            }
+            if let Some(reached) = noted.reached {
+                manifests.restore(number, reached, noted.bytes);
+            }
+            let progress = Progress {
+                unit: noted.unit,
+                number,
+                from,
+            };
+            self.units.insert(key, progress);
+        }
+        self.claims.set_incomplete();
+        self.notes = Some(notes);
+        recount(
+            &job.folder,
+            &mut books.manifests,
+            self.hasher,
+            &mut books.roll,
+        )
+        .await
+        .map_err(|error| match error {
+            Recount::State(error) => lost(error),
+            Recount::Scratch(error) => Halt::from(error),
         })
     }
 
@@ -162,12 +270,18 @@ impl Run {
             Ok(()) => self.settle(job, books, progress).await,
             Err(halt) => Err(halt),
         };
+        let settled = match settled {
+            Ok(carried) => self.recalled.remember(job, books, carried).await,
+            Err(halt) => Err(halt),
+        };
         let total = match &settled {
             Err(Halt::Stopped) => None,
             _ => job.target.count().await.ok(),
         };
-        let verdict =
-            settled.map(|()| policy::verdict(&books.gaps, books.gap_count, books.all_denied));
+        let verdict = settled.map(|()| match books.failure.take() {
+            Some(why) => Verdict::Failed(why),
+            None => policy::verdict(&books.gaps, books.gap_count, books.all_denied),
+        });
         (verdict, total)
     }
 
@@ -191,11 +305,21 @@ impl Run {
             while self.walking < parallel
                 && let Some(key) = self.queue.pop_front()
             {
-                self.start_walk(&key, &out);
+                self.start_walk(&key, &out, books).await?;
             }
             self.start_fetches(job);
             self.admit_released(job, books);
+            if books.manifests.is_full() {
+                self.sender.flush();
+            }
             self.sender.turn(books);
+            books.manifests.write().await?;
+            if let Some(notes) = &mut self.notes {
+                let now = job.clock.now();
+                notes
+                    .turn(now, &mut books.manifests, &books.counters)
+                    .await?;
+            }
             if books.roll_is_full {
                 books.roll_is_full = false;
                 books.roll.spill().await?;
@@ -222,10 +346,10 @@ impl Run {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     ended.map_err(|error| broken("a walk", error))?;
                 }
-                count = items.recv_many(&mut taken, ITEMS_AT_ONCE), if lingering.is_none() => {
+                count = items.recv_many(&mut taken, ITEMS_AT_ONCE), if lingering.is_none() && !books.manifests.is_full() => {
                     debug_assert!(count > 0, "this function holds a sender");
                     for (origin, item) in taken.drain(..) {
-                        self.take(origin, item, job, books)?;
+                        self.take(origin, item, job, books).await?;
                     }
                     lingering = (count < ITEMS_AT_ONCE / 2).then(|| job.clock.sleep(LINGER));
                 }
@@ -238,17 +362,34 @@ impl Run {
         }
     }
 
-    fn start_walk(&mut self, key: &UnitKey, out: &mpsc::Sender<(Origin, Item)>) {
+    async fn start_walk(
+        &mut self,
+        key: &UnitKey,
+        out: &mpsc::Sender<(Origin, Item)>,
+        books: &mut Books,
+    ) -> Result<(), Halt> {
         let Some(progress) = self.units.get(key) else {
-            return;
+            return Ok(());
         };
+        books.manifests.begin_walk(progress.number).await?;
         let unit = progress.unit.clone();
+        let from = progress.from.clone();
         let emitter = Emitter::new(Some(&unit), &self.budget, out);
         let session = Arc::clone(&self.session);
         let stop = self.stop.clone();
         self.tasks
-            .spawn(walk(session, self.kind, unit, None, emitter, stop));
+            .spawn(walk(session, self.kind, unit, from, emitter, stop));
         self.walking += 1;
+        Ok(())
+    }
+
+    /// The number of the unit that an item comes from.
+    pub(crate) fn find(&mut self, key: Arc<UnitKey>) -> Option<usize> {
+        if self.last_number.is_none() || !Arc::ptr_eq(&key, &self.last_key) {
+            self.last_number = self.units.get(&*key).map(|progress| progress.number);
+            self.last_key = key;
+        }
+        self.last_number
     }
 
     fn start_fetches(&mut self, job: &Job) {
@@ -267,34 +408,48 @@ impl Run {
     /// Goes on with what waited for its next attempt, or for an id that is free now. Nothing of the
     /// source may come in between, or an older version would overtake it.
     pub(crate) fn admit_released(&mut self, job: &Job, books: &mut Books) {
-        self.sender.wake();
+        self.sender.wake(books);
         while let Some(pending) = self.sender.released.pop_front() {
             match pending {
                 Pending::Entry(entry) => self.sender.admit(entry, books),
-                Pending::Fetch(errand) => self.begin_errand(errand, books),
+                Pending::Fetch(errand, _) => self.begin_errand(errand, books),
             }
         }
         self.start_fetches(job);
     }
 
     /// A unit that is known in this run already stays as it is.
-    pub(crate) fn add_unit(&mut self, mut unit: Unit) {
+    pub(crate) fn add_unit(&mut self, mut unit: Unit, books: &mut Books) -> Result<(), Halt> {
         let key = unit.key();
         if self.units.contains_key(&key) {
-            return;
+            return Ok(());
         }
-        // Reading by changes begins where the last run ended, which nobody remembers yet.
+        // Nothing is read by changes yet.
         unit.mode = Mode::Full;
+        let old = self.recalled.take_unit(&key);
+        let (files, next) = old.map(|old| (old.manifests, old.next)).unzip();
+        let file = files.and_then(|files| files.into_iter().next());
+        let next = next.flatten();
+        if let Some(notes) = &mut self.notes {
+            notes.push(&Note::Unit {
+                unit: unit.clone(),
+                old: file.clone(),
+                old_next: next.clone(),
+            })?;
+        }
+        let number = books.manifests.add_unit(Some(key.clone()), file, next);
         let progress = Progress {
             unit,
-            had_cursor: false,
+            number,
+            from: None,
         };
         self.units.insert(key.clone(), progress);
         self.queue.push_back(key);
+        Ok(())
     }
 
     /// The announcement of units, or a walk, is over.
-    pub(crate) fn ended(
+    pub(crate) async fn ended(
         &mut self,
         origin: Origin,
         end: SourceResult<End>,
@@ -308,20 +463,24 @@ impl Run {
             };
         };
         self.walking -= 1;
-        let Err(error) = end else {
+        let Some(progress) = self.units.get_mut(&*key) else {
             return Ok(());
         };
-        let is_dead = error.kind() == tributary_sdk::ErrorKind::DeadCursor;
-        if let Some(progress) = self.units.get_mut(&*key)
-            && is_dead
-            && progress.had_cursor
-        {
-            progress.had_cursor = false;
+        let number = progress.number;
+        let is_dead = matches!(&end, Err(error) if error.kind() == ErrorKind::DeadCursor);
+        if is_dead && progress.from.take().is_some() {
             progress.unit.mode = Mode::Full;
             self.queue.push_back(UnitKey::clone(&key));
             return Ok(());
         }
-        books.gap(key.scope.clone(), error)
+        books.manifests.end_walk(number).await?;
+        match end {
+            Ok(end) => {
+                books.manifests.complete(number, end.next);
+                Ok(())
+            }
+            Err(error) => books.gap(key.scope.clone(), error),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     clock::Clock,
     entry::{Batch, Entry, Purpose},
     job::Settings,
+    manifests::Place,
     roll::IdHash,
     target::{Action, Answer, Operation, Target, TargetError},
 };
@@ -34,7 +35,16 @@ const AUTOMATIC_CONCURRENCY: usize = 10;
 #[derive(Debug)]
 pub(crate) enum Pending<F> {
     Entry(Entry),
-    Fetch(F),
+    Fetch(F, Option<Place>),
+}
+
+impl<F> Pending<F> {
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Entry(entry) => entry.place,
+            Self::Fetch(_, place) => *place,
+        }
+    }
 }
 
 /// Where an id is.
@@ -126,12 +136,15 @@ impl<F> Sender<F> {
             return;
         }
         books.counters.duplicates += 1;
-        slot.newer.clear();
+        for older in slot.newer.drain(..) {
+            books.void(older.place());
+        }
         if slot.batch == open_number && !self.open.entries.is_empty() {
-            let place = &mut self.open.entries[slot.index];
-            self.open.bytes = self.open.bytes + entry.bytes() - place.bytes();
-            self.open.lines = self.open.lines + entry.lines() - place.lines();
-            *place = entry;
+            let older = &mut self.open.entries[slot.index];
+            self.open.bytes = self.open.bytes + entry.bytes() - older.bytes();
+            self.open.lines = self.open.lines + entry.lines() - older.lines();
+            books.void(older.place);
+            *older = entry;
             self.close_if_full();
         } else {
             slot.newer.push(Pending::Entry(entry));
@@ -140,12 +153,20 @@ impl<F> Sender<F> {
 
     /// Asks for an id whose file has to be read first. The work is handed back if it can begin now;
     /// otherwise it is [`Sender::released`] when the id is free.
-    pub(crate) fn reserve(&mut self, hash: IdHash, work: F, books: &mut Books) -> Option<F> {
+    pub(crate) fn reserve(
+        &mut self,
+        hash: IdHash,
+        work: F,
+        place: Option<Place>,
+        books: &mut Books,
+    ) -> Option<F> {
         match self.slots.get_mut(&hash) {
             Some(slot) => {
                 books.counters.duplicates += 1;
-                slot.newer.clear();
-                slot.newer.push(Pending::Fetch(work));
+                for older in slot.newer.drain(..) {
+                    books.void(older.place());
+                }
+                slot.newer.push(Pending::Fetch(work, place));
                 None
             }
             None => {
@@ -161,12 +182,13 @@ impl<F> Sender<F> {
     }
 
     /// The file of a reserved id was read. The entry is dropped if a newer one waits.
-    pub(crate) fn admit_reserved(&mut self, entry: Entry) {
+    pub(crate) fn admit_reserved(&mut self, entry: Entry, books: &mut Books) {
         let is_superseded = self
             .slots
             .get(&entry.hash)
             .is_some_and(|slot| !slot.newer.is_empty() && replaces(&slot.newer));
         if is_superseded {
+            books.void(entry.place);
             self.release(entry.hash);
         } else {
             let newer = self.slots.remove(&entry.hash).map(|slot| slot.newer);
@@ -176,6 +198,11 @@ impl<F> Sender<F> {
                 slot.newer = newer;
             }
         }
+    }
+
+    /// Whether a document is on its way, or waits to be.
+    pub(crate) fn has(&self, hash: IdHash) -> bool {
+        self.slots.contains_key(&hash)
     }
 
     /// Anything on its way, or waiting to be?
@@ -218,7 +245,7 @@ impl<F> Sender<F> {
 
     /// Takes up again what waited for its next attempt. What [`Sender::released`] holds afterwards has
     /// to be taken in before anything newer of the same id is.
-    pub(crate) fn wake(&mut self) {
+    pub(crate) fn wake(&mut self, books: &mut Books) {
         let now = self.clock.now();
         let mut position = 0;
         while position < self.waiting.len() {
@@ -227,7 +254,7 @@ impl<F> Sender<F> {
                 continue;
             }
             let (_, batch) = self.waiting.swap_remove(position);
-            let entries = self.drop_superseded(batch.entries);
+            let entries = self.drop_superseded(batch.entries, books);
             if !entries.is_empty() {
                 self.enqueue_front(entries);
             }
@@ -318,11 +345,12 @@ impl<F> Sender<F> {
     }
 
     /// An entry need not be sent again if a newer version of the whole document waits for it.
-    fn drop_superseded(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+    fn drop_superseded(&mut self, entries: Vec<Entry>, books: &mut Books) -> Vec<Entry> {
         let mut kept = Vec::with_capacity(entries.len());
         for entry in entries {
             let slot = self.slots.get(&entry.hash);
             if slot.is_some_and(|slot| replaces(&slot.newer)) {
+                books.void(entry.place);
                 self.release(entry.hash);
             } else {
                 kept.push(entry);
@@ -332,7 +360,7 @@ impl<F> Sender<F> {
     }
 
     /// The id is free: the first of what waited for it comes next.
-    fn release(&mut self, hash: IdHash) {
+    pub(crate) fn release(&mut self, hash: IdHash) {
         if let Some(slot) = self.slots.remove(&hash) {
             self.released.extend(slot.newer);
         }
@@ -343,7 +371,7 @@ impl<F> Sender<F> {
 fn replaces<F>(newer: &[Pending<F>]) -> bool {
     match newer.first() {
         Some(Pending::Entry(entry)) => entry.purpose == Purpose::Document,
-        Some(Pending::Fetch(_)) => true,
+        Some(Pending::Fetch(..)) => true,
         None => false,
     }
 }

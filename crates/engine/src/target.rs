@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde_json::value::RawValue;
 use std::{fmt, time::Duration};
 use tributary_sdk::DocId;
+pub use tributary_state::{Token, Version};
 
 /// One writable index, with the ingest pipeline its documents pass.
 ///
@@ -44,6 +45,10 @@ pub trait Target: Send + Sync {
 
     /// Makes all acknowledged writes visible to searches and counts the documents.
     async fn count(&self) -> Result<u64, TargetError>;
+
+    /// Takes the token by which the index can be recognised later, with all that was acknowledged.
+    /// `None` where the server does not tell enough.
+    async fn token(&self) -> Result<Option<Token>, TargetError>;
 }
 
 /// A running scan of ids.
@@ -72,15 +77,6 @@ pub struct Stored {
     pub version: Version,
     /// Its `_source`.
     pub source: Box<RawValue>,
-}
-
-/// Which write of a document it is; both parts together name it (`_seq_no`, `_primary_term`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version {
-    /// `_seq_no`.
-    pub seq_no: u64,
-    /// `_primary_term`.
-    pub primary_term: u64,
 }
 
 /// One operation of a bulk request.

@@ -6,7 +6,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
 /// The `_id` of a document as the source names it. The engine replaces one of more than 512 bytes by
 /// its hash (service sheet §5).
@@ -180,7 +180,11 @@ pub(crate) fn is_owned(name: &str) -> bool {
 /// The JSON text of one object, written once, field after field; no tree is built. The closing
 /// brace comes last, because the engine adds its own fields after those of the source.
 #[derive(Debug, Default)]
-pub struct Body(Vec<u8>);
+pub struct Body {
+    text: Vec<u8>,
+    /// Where volatile fields stand in the text.
+    volatile: Vec<Range<usize>>,
+}
 
 impl Body {
     /// Bytes that the engine's own fields take, about, besides the id. A source that makes many documents
@@ -194,7 +198,10 @@ impl Body {
 
     /// An object without fields, and room for so many bytes of them.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+        Self {
+            text: Vec::with_capacity(bytes),
+            volatile: Vec::new(),
+        }
     }
 
     /// Adds a field. Names that belong to the engine are a mistake of the source. The same name twice
@@ -207,12 +214,29 @@ impl Body {
         Ok(self)
     }
 
+    /// As [`Body::put_with`], for a field that may change although the document did not (when it was last
+    /// looked at): a document in which nothing else changed is not written again.
+    pub fn put_volatile_with(&mut self, name: &FieldName, write: impl FnOnce(JsonWriter<'_>)) {
+        let start = self.text.len();
+        self.put_with(name, write);
+        self.volatile.push(start..self.text.len());
+    }
+
+    /// For the engine: the text so far without its volatile fields.
+    pub fn lasting_pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.volatile.iter().map(|range| range.end));
+        let ends = self.volatile.iter().map(|range| range.start);
+        let ends = ends.chain(std::iter::once(self.text.len()));
+        starts.zip(ends).map(|(start, end)| &self.text[start..end])
+    }
+
     /// Adds a field whose name was prepared, with a value that `write` writes; `null` if it writes
     /// nothing. For sources with many documents of one shape.
     pub fn put_with(&mut self, name: &FieldName, write: impl FnOnce(JsonWriter<'_>)) {
-        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
-        self.0.extend_from_slice(name.as_key());
-        write_value(&mut self.0, write);
+        self.text
+            .push(if self.text.is_empty() { b'{' } else { b',' });
+        self.text.extend_from_slice(name.as_key());
+        write_value(&mut self.text, write);
     }
 
     /// Adds every member of an object of the data source as it stands, except those in `without` and
@@ -228,23 +252,23 @@ impl Body {
 
     /// The bytes it holds.
     pub fn size(&self) -> usize {
-        self.0.capacity().max(2)
+        self.text.capacity().max(2)
     }
 
     /// For the engine: the text so far, `{` and the fields, without the closing brace; nothing at all
     /// if there are no fields.
     pub fn as_open_text(&self) -> &[u8] {
-        &self.0
+        &self.text
     }
 
     /// For the engine: as [`Body::put`], for its own fields too.
     pub fn write<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<()> {
-        let start = self.0.len();
-        self.0.push(if start == 0 { b'{' } else { b',' });
-        JsonWriter(&mut self.0).text(name);
-        self.0.push(b':');
-        serde_json::to_writer(&mut self.0, value).map_err(|error| {
-            self.0.truncate(start);
+        let start = self.text.len();
+        self.text.push(if start == 0 { b'{' } else { b',' });
+        JsonWriter(&mut self.text).text(name);
+        self.text.push(b':');
+        serde_json::to_writer(&mut self.text, value).map_err(|error| {
+            self.text.truncate(start);
             Error::internal("a field cannot be written as JSON")
                 .with("field", name)
                 .caused_by(error)
@@ -253,16 +277,16 @@ impl Body {
 
     /// For the engine: as [`Body::as_open_text`], handed over.
     pub fn into_open_text(self) -> Vec<u8> {
-        self.0
+        self.text
     }
 
     /// For the engine: the finished object.
     pub fn into_text(mut self) -> Vec<u8> {
-        if self.0.is_empty() {
-            self.0.push(b'{');
+        if self.text.is_empty() {
+            self.text.push(b'{');
         }
-        self.0.push(b'}');
-        self.0
+        self.text.push(b'}');
+        self.text
     }
 }
 

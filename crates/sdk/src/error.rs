@@ -40,6 +40,27 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All kinds; one that was rate limited asked for nothing.
+    const ALL: [Self; 12] = [
+        Self::InvalidConfig,
+        Self::Unauthorised,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::RateLimited { retry_after: None },
+        Self::Unavailable,
+        Self::Timeout,
+        Self::BadResponse,
+        Self::DeadCursor,
+        Self::Unsupported,
+        Self::Stopped,
+        Self::Internal,
+    ];
+
+    /// The kind that [`ErrorKind::name`] gives this word for.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The word for it in logs, job metadata and metrics labels.
     pub fn name(self) -> &'static str {
         match self {
@@ -165,6 +186,14 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_kind_is_found_by_its_word() {
+        for kind in ErrorKind::ALL {
+            assert_eq!(ErrorKind::of_name(kind.name()), Some(kind));
+        }
+        assert_eq!(ErrorKind::of_name("x"), None);
+    }
 
     #[test]
     fn says_message_context_and_each_cause_once() {

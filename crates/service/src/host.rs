@@ -7,6 +7,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc};
 use tributary_engine::{Clock, Files, Target, TargetError};
 use tributary_protocol::records::{Records, RecordsError};
 use tributary_sdk::Secret;
+use tributary_state::Folder;
 
 /// The world around the service.
 #[derive(Clone)]
@@ -78,7 +79,7 @@ pub trait TargetFactory: Send + Sync {
     async fn target(&self, request: TargetRequest<'_>) -> Result<Arc<dyn Target>, TargetError>;
 }
 
-/// Makes room for scratch files.
+/// Makes room for files.
 #[async_trait]
 pub trait FilesFactory: Send + Sync {
     /// Room for one purpose, private to it, empty at first.
@@ -86,6 +87,26 @@ pub trait FilesFactory: Send + Sync {
     /// *Behaviour.* `purpose` is for people who look at the disk. The room is freed when the answer
     /// is dropped.
     async fn room(&self, purpose: &str) -> io::Result<Room>;
+
+    /// The folder in which is kept what is known of the index of a connector.
+    ///
+    /// *Behaviour.* Outlives the process. Nobody else gets it before the answer is dropped: an error of
+    /// kind `WouldBlock` says that somebody has it.
+    async fn state(&self, connector: &str, index: &str) -> io::Result<StateRoom>;
+}
+
+/// A folder that is ours as long as this lives.
+pub struct StateRoom {
+    /// The folder.
+    pub folder: Arc<dyn Folder>,
+    /// Gives it back.
+    pub owner: Box<dyn Send + Sync>,
+}
+
+impl fmt::Debug for StateRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StateRoom")
+    }
 }
 
 /// Room for scratch files; freed when dropped.
@@ -94,6 +115,8 @@ pub struct Room {
     pub files: Arc<dyn Files>,
     /// A folder for the source.
     pub folder: PathBuf,
+    /// In place of what outlives the process, if that cannot be used.
+    pub state: Arc<dyn Folder>,
     /// Frees the room.
     pub owner: Box<dyn Send + Sync>,
 }

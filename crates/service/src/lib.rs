@@ -42,7 +42,9 @@ mod trouble;
 
 pub use config::Config;
 pub use error::ServiceError;
-pub use host::{FilesFactory, Greeting, Host, Room, Server, TargetFactory, TargetRequest};
+pub use host::{
+    FilesFactory, Greeting, Host, Room, Server, StateRoom, TargetFactory, TargetRequest,
+};
 pub use registry::Registry;
 pub use service::{Actions, Service};
 pub use status::Status;

@@ -116,6 +116,13 @@ impl Blocks {
         self.offset - (self.buffer.len() - self.used) as u64
     }
 
+    /// Goes on reading at the beginning of another block.
+    pub(crate) fn seek(&mut self, offset: u64) {
+        self.buffer.clear();
+        self.used = 0;
+        self.offset = offset;
+    }
+
     pub(crate) fn damaged(&self, what: &str) -> StateError {
         StateError::damaged(&self.name, what)
     }

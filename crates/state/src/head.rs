@@ -12,7 +12,7 @@ use tributary_sdk::{Cursor, UnitKey};
 const NAME: &str = "head";
 const NEW: &str = "head-new";
 const WHAT: u8 = b'h';
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 const HEAD: u8 = b'h';
 
 /// What is known of an index after the last run that came to its end.
@@ -25,10 +25,20 @@ pub struct Head {
     pub fingerprint_key: String,
     /// A hash of what acts on documents besides the data source: rules, flags, the way we write.
     pub made_with: String,
-    /// How we left the index.
-    pub token: Token,
+    /// What the data source was read with (its configuration, rules): cursors are worth nothing with
+    /// another one.
+    pub origin: String,
+    /// How we left the index; `None` if that could not be told.
+    pub token: Option<Token>,
+    /// Whether all that was written since the token before is ours.
+    pub is_exact: bool,
     /// What each unit held.
     pub units: Vec<UnitState>,
+    /// A manifest of documents that belong to no unit and were kept.
+    pub orphans: Option<String>,
+    /// Distinct documents that the index has, as far as is known. If the token counts others, there are
+    /// strangers among them.
+    pub held: u64,
 }
 
 /// One unit in a head.
@@ -38,8 +48,8 @@ pub struct UnitState {
     pub key: UnitKey,
     /// The files of its manifest, sealed: the last full walk, and what changed since, in this order.
     pub manifests: Vec<String>,
-    /// Rows in them.
-    pub rows: u64,
+    /// Documents in them that the index has.
+    pub held: u64,
     /// From where the next changes are read.
     pub next: Option<Cursor>,
 }
@@ -92,15 +102,15 @@ impl Head {
 
     /// Whether this head needs a file.
     pub fn names(&self, file: &str) -> bool {
-        let mut files = self.units.iter().flat_map(|unit| &unit.manifests);
-        file == NAME || files.any(|name| name == file)
+        let files = self.units.iter().flat_map(|unit| &unit.manifests);
+        file == NAME || files.chain(&self.orphans).any(|name| name == file)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::MemoryFolder;
+    use crate::MemoryFolder;
     use tributary_sdk::Scope;
 
     fn head(generation: u64) -> Head {
@@ -108,7 +118,8 @@ mod tests {
             generation,
             fingerprint_key: "00".repeat(16),
             made_with: "rules".into(),
-            token: Token {
+            origin: "o".into(),
+            token: Some(Token {
                 index_uuid: "u".into(),
                 shards: Default::default(),
                 count: 0,
@@ -116,14 +127,17 @@ mod tests {
                 settings: "s".into(),
                 pipeline: None,
                 server_version: "9".into(),
-            },
+            }),
+            is_exact: true,
+            orphans: None,
+            held: 7,
             units: vec![UnitState {
                 key: UnitKey {
                     scope: Scope::root().child("table", "t"),
                     part: 0,
                 },
                 manifests: vec![format!("m{generation}")],
-                rows: 7,
+                held: 7,
                 next: Cursor::new(&generation).ok(),
             }],
         }

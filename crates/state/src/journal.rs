@@ -111,7 +111,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::MemoryFolder;
+    use crate::MemoryFolder;
 
     async fn entries(folder: &Arc<MemoryFolder>) -> Result<Vec<u32>> {
         let resumed = Journal::resume(folder.clone(), "run").await;

@@ -15,7 +15,6 @@ mod folder;
 mod head;
 mod journal;
 mod manifest;
-#[cfg(test)]
 mod memory;
 mod merge;
 mod token;
@@ -25,6 +24,7 @@ pub use error::{Result, StateError};
 pub use folder::Folder;
 pub use head::{Head, UnitState};
 pub use journal::Journal;
-pub use manifest::{ManifestReader, ManifestWriter, Position, Row, Version};
-pub use merge::{Listed, Merge};
+pub use manifest::{Fate, ManifestReader, ManifestWriter, Position, Row, Version};
+pub use memory::MemoryFolder;
+pub use merge::{Listed, Merge, Spot};
 pub use token::{ShardToken, Token, Trust};

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tributary_sdk::{DocId, Scope};
 
 const WHAT: u8 = b'm';
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 const ROWS: u8 = b'r';
 const SEAL: u8 = b's';
 /// A block is closed when it has so many bytes.
@@ -24,9 +24,47 @@ const BLOCK: usize = 32 << 10;
 /// Closed blocks are written together.
 const PENDING: usize = 256 << 10;
 
-const MISSED: u8 = 0b001;
-const HOME: u8 = 0b010;
-const SAME_HOME: u8 = 0b100;
+const MISSED: u8 = 0b0001;
+const HOME: u8 = 0b0010;
+const SAME_HOME: u8 = 0b0100;
+const HELD: u8 = 0b1000;
+const FATE_SHIFT: u8 = 4;
+
+/// What became of a document in the walk that met it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Fate {
+    /// Written.
+    Indexed = 0,
+    /// Refused by the index; whatever the index has of it stays.
+    Failed = 1,
+    /// Too large to be sent; whatever the index has of it stays.
+    TooLarge = 2,
+    /// The source cannot hand it over; whatever the index has of it stays.
+    Skipped = 3,
+    /// The index has it as it is.
+    Unchanged = 4,
+    /// Not sent for another good reason; it exists.
+    #[default]
+    Seen = 5,
+    /// Kept out by rules: for the index it does not exist.
+    Filtered = 6,
+    /// Not met, and kept all the same.
+    Kept = 7,
+}
+
+impl Fate {
+    const ALL: [Self; 8] = [
+        Self::Indexed,
+        Self::Failed,
+        Self::TooLarge,
+        Self::Skipped,
+        Self::Unchanged,
+        Self::Seen,
+        Self::Filtered,
+        Self::Kept,
+    ];
+}
 
 /// Which write of a document it is; both parts together name it (`_seq_no`, `_primary_term`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,10 +80,12 @@ pub struct Version {
 pub struct Row {
     /// Its `_id` in the index.
     pub id: DocId,
-    /// A keyed hash of what we wrote.
+    /// What became of it.
+    pub fate: Fate,
+    /// A keyed hash of what we wrote; 0 if the index may have something else.
     pub fingerprint: u64,
-    /// Our last write of it.
-    pub version: Version,
+    /// Our last write of it; `None` if what the index has of it, if anything, is not known.
+    pub version: Option<Version>,
     /// Where it lives, if that is finer than the unit.
     pub home: Option<Scope>,
     /// The last full sync did not meet it, and nobody could say whether it is gone.
@@ -53,7 +93,7 @@ pub struct Row {
 }
 
 /// How far a manifest is written and safe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Bytes of the file.
     pub length: u64,
@@ -88,7 +128,7 @@ impl ManifestWriter {
     pub async fn create(folder: Arc<dyn Folder>, name: &str) -> Result<Self> {
         let removed = folder.remove(name).await;
         removed.map_err(|error| StateError::io(name, error))?;
-        let start = Position { length: 0, rows: 0 };
+        let start = Position::default();
         let mut writer = Self::at(folder, name, start);
         writer.pending = block::header(WHAT, FORMAT);
         Ok(writer)
@@ -127,7 +167,7 @@ impl ManifestWriter {
         encode(&mut self.block, &self.last, row);
         self.last.id.clear();
         self.last.id.push_str(row.id.as_str());
-        self.last.version = row.version;
+        self.last.version = row.version.unwrap_or(self.last.version);
         self.last.home.clone_from(&row.home);
         self.position.rows += 1;
         if self.block.len() >= BLOCK {
@@ -137,6 +177,15 @@ impl ManifestWriter {
             self.write().await?;
         }
         Ok(())
+    }
+
+    /// How far the manifest is written, as of now; safe after the next [`ManifestWriter::sync`].
+    pub fn mark(&mut self) -> Position {
+        self.close_block();
+        Position {
+            length: self.position.length + self.pending.len() as u64,
+            rows: self.position.rows,
+        }
     }
 
     /// Makes all rows so far safe from a crash. The name of a new file is safe only after
@@ -185,9 +234,12 @@ fn encode(out: &mut Vec<u8>, last: &Last, row: &Row) {
     let before = last.id.as_bytes();
     let same = id.iter().zip(before).take_while(|(a, b)| a == b).count();
     let is_same_home = row.home.is_some() && row.home == last.home;
-    let mut flags = 0;
+    let mut flags = (row.fate as u8) << FATE_SHIFT;
     if row.missed {
         flags |= MISSED;
+    }
+    if row.version.is_some() {
+        flags |= HELD;
     }
     if row.home.is_some() {
         flags |= if is_same_home { SAME_HOME } else { HOME };
@@ -196,12 +248,13 @@ fn encode(out: &mut Vec<u8>, last: &Last, row: &Row) {
     varint::put(out, same as u64);
     varint::put(out, (id.len() - same) as u64);
     out.extend_from_slice(&id[same..]);
-    out.extend(row.fingerprint.to_le_bytes());
-    let difference = |now: u64, before: u64| now.wrapping_sub(before) as i64;
-    let version = row.version;
-    varint::put_signed(out, difference(version.seq_no, last.version.seq_no));
-    let term = difference(version.primary_term, last.version.primary_term);
-    varint::put_signed(out, term);
+    if let Some(version) = row.version {
+        out.extend(row.fingerprint.to_le_bytes());
+        let difference = |now: u64, before: u64| now.wrapping_sub(before) as i64;
+        varint::put_signed(out, difference(version.seq_no, last.version.seq_no));
+        let term = difference(version.primary_term, last.version.primary_term);
+        varint::put_signed(out, term);
+    }
     if let (Some(home), false) = (&row.home, is_same_home) {
         // A scope is a list of texts, which can be written.
         let text = serde_json::to_vec(home).unwrap_or_default();
@@ -223,15 +276,16 @@ fn decode(input: &mut Input<'_>, last: &mut Last) -> Option<Row> {
     id.truncate(same);
     id.extend_from_slice(rest);
     last.id = String::from_utf8(id).ok()?;
-    let fingerprint = input.fixed()?;
-    let version = Version {
-        seq_no: last.version.seq_no.wrapping_add(input.signed()? as u64),
-        primary_term: last
-            .version
-            .primary_term
-            .wrapping_add(input.signed()? as u64),
-    };
-    last.version = version;
+    let (mut fingerprint, mut version) = (0, None);
+    if flags & HELD != 0 {
+        fingerprint = input.fixed()?;
+        let before = last.version;
+        last.version = Version {
+            seq_no: before.seq_no.wrapping_add(input.signed()? as u64),
+            primary_term: before.primary_term.wrapping_add(input.signed()? as u64),
+        };
+        version = Some(last.version);
+    }
     last.home = match flags & (HOME | SAME_HOME) {
         0 => None,
         HOME => {
@@ -243,6 +297,7 @@ fn decode(input: &mut Input<'_>, last: &mut Last) -> Option<Row> {
     };
     Some(Row {
         id: last.id.as_str().into(),
+        fate: *Fate::ALL.get(usize::from(flags >> FATE_SHIFT))?,
         fingerprint,
         version,
         home: last.home.clone(),
@@ -266,6 +321,27 @@ impl ManifestReader {
     /// Not a manifest, of another version, or the disk.
     pub async fn open(folder: Arc<dyn Folder>, name: &str) -> Result<Self> {
         Self::until(folder, name, None).await
+    }
+
+    /// Opens a sealed manifest to read it from here on: a position that [`ManifestReader::position`] told.
+    ///
+    /// # Errors
+    /// As [`ManifestReader::open`].
+    pub async fn open_at(folder: Arc<dyn Folder>, name: &str, from: Position) -> Result<Self> {
+        let mut reader = Self::until(folder, name, None).await?;
+        if from.length > 0 {
+            reader.blocks.seek(from.length);
+            reader.rows = from.rows;
+        }
+        Ok(reader)
+    }
+
+    /// How far it was read.
+    pub fn position(&self) -> Position {
+        Position {
+            length: self.blocks.position(),
+            rows: self.rows,
+        }
     }
 
     /// Opens the part of a manifest that was safe at a checkpoint.

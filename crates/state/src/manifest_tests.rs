@@ -1,16 +1,17 @@
 use super::*;
-use crate::memory::MemoryFolder;
+use crate::MemoryFolder;
 use proptest::prelude::*;
 
 fn row(id: impl Into<String>, seq_no: u64) -> Row {
     let id: String = id.into();
     Row {
         id: id.as_str().into(),
+        fate: Fate::Indexed,
         fingerprint: seq_no.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        version: Version {
+        version: Some(Version {
             seq_no,
             primary_term: 1,
-        },
+        }),
         home: None,
         missed: false,
     }
@@ -113,7 +114,7 @@ async fn another_version_is_told_apart_from_damage() {
         error,
         StateError::UnknownVersion {
             found: 9,
-            known: 1,
+            known: 2,
             ..
         }
     ));
@@ -169,27 +170,57 @@ async fn a_full_disk_is_an_error_at_every_call() {
     assert!(failures >= 4, "{failures}");
 }
 
+#[tokio::test]
+async fn a_mark_is_where_a_resumed_manifest_ends() {
+    let folder = Arc::new(MemoryFolder::default());
+    let rows = many(5_000);
+    let mut writer = ManifestWriter::create(folder.clone(), "m").await.unwrap();
+    for row in &rows[..3_000] {
+        writer.push(row).await.unwrap();
+    }
+    let mark = writer.mark();
+    for row in &rows[3_000..] {
+        writer.push(row).await.unwrap();
+    }
+    writer.sync().await.unwrap();
+    drop(writer);
+    let resumed = ManifestWriter::resume(folder.clone(), "m", mark).await;
+    assert_eq!(resumed.unwrap().seal().await.unwrap(), 3_000);
+    assert_eq!(read_all(&folder).await.unwrap(), rows[..3_000]);
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_where_another_one_was() {
+    let folder = Arc::new(MemoryFolder::default());
+    let rows = many(50_000);
+    written(&folder, &rows).await;
+    let mut reader = ManifestReader::open(folder.clone(), "m").await.unwrap();
+    let first = reader.next().await.unwrap().unwrap();
+    let from = reader.position();
+    assert_eq!(from.rows, first.len() as u64);
+    let other = ManifestReader::open_at(folder.clone(), "m", from).await;
+    assert_eq!(read(other).await.unwrap(), rows[first.len()..]);
+    let start = Position { length: 0, rows: 0 };
+    let whole = ManifestReader::open_at(folder, "m", start).await;
+    assert_eq!(read(whole).await.unwrap(), rows);
+}
+
 fn any_row() -> impl Strategy<Value = Row> {
     let home = prop::option::of("[a-c]{1,2}");
-    (
-        ".{0,12}",
-        any::<u64>(),
-        any::<(u64, u64)>(),
-        home,
-        any::<bool>(),
-    )
-        .prop_map(
-            |(id, fingerprint, (seq_no, primary_term), home, missed)| Row {
-                id: id.as_str().into(),
-                fingerprint,
-                version: Version {
-                    seq_no,
-                    primary_term,
-                },
-                home: home.map(|name| Scope::root().child("folder", &name)),
-                missed,
-            },
-        )
+    let held = prop::option::of(any::<(u64, u64, u64)>());
+    (".{0,12}", 0..8_usize, held, home, any::<bool>()).prop_map(|(id, fate, held, home, missed)| {
+        Row {
+            id: id.as_str().into(),
+            fate: Fate::ALL[fate],
+            fingerprint: held.map_or(0, |held| held.0),
+            version: held.map(|(_, seq_no, primary_term)| Version {
+                seq_no,
+                primary_term,
+            }),
+            home: home.map(|name| Scope::root().child("folder", &name)),
+            missed,
+        }
+    })
 }
 
 proptest! {
@@ -201,7 +232,7 @@ proptest! {
             encode(&mut content, &last, row);
             last = Last {
                 id: row.id.to_string(),
-                version: row.version,
+                version: row.version.unwrap_or(last.version),
                 home: row.home.clone(),
             };
         }

@@ -10,7 +10,7 @@ use std::{
 
 /// A folder in memory that loses at a crash what was not made safe.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryFolder(Mutex<Disk>);
+pub struct MemoryFolder(Mutex<Disk>);
 
 #[derive(Clone, Debug, Default)]
 struct Disk {
@@ -31,13 +31,13 @@ struct File {
 
 impl MemoryFolder {
     /// The `n`th call from now on (from 1) finds the disk full.
-    pub(crate) fn fail_at(&self, n: usize) {
+    pub fn fail_at(&self, n: usize) {
         let mut disk = self.disk();
         disk.failing_call = Some(disk.calls + n);
     }
 
     /// The process dies, and the machine with it: what was not made safe is gone.
-    pub(crate) fn crash(&self) {
+    pub fn crash(&self) {
         let mut disk = self.disk();
         let files = disk.safe_names.iter().map(|(name, content)| {
             let bytes = disk.contents.get(content).cloned().unwrap_or_default();
@@ -49,7 +49,7 @@ impl MemoryFolder {
     }
 
     /// Changes a file behind everybody's back.
-    pub(crate) fn alter(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub fn alter(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         if let Some(file) = self.disk().files.get_mut(name) {
             change(&mut file.bytes);
         }
@@ -146,6 +146,7 @@ impl Folder for MemoryFolder {
     }
 }
 
+#[cfg(test)]
 mod tests {
     use super::*;
 

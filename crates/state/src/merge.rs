@@ -2,16 +2,25 @@
 //!
 //! Walks of a unit mostly meet the same documents in the same order. So the old manifest is read beside
 //! the new walk, and only a window of it is in memory: rows a little behind and a little ahead of where
-//! the walk is. A row that leaves the window unmet is handed out as missing. A document that moved
+//! the walk is. A row that leaves the window unmet goes to a file of missing rows. A document that moved
 //! farther than the window reaches is both missing and unknown; whoever uses this brings the two
 //! together (it is sent once more, and not deleted).
+//!
+//! When several documents in a row are unknown, either many are new, or many of the old ones are gone and
+//! the walk is beyond the window. So the old manifest is searched ahead for them, ever more seldom, and
+//! the window follows if they are found.
 
-use crate::{ManifestReader, Result, Row};
+use crate::{Fate, Folder, ManifestReader, ManifestWriter, Position, Result, Row};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, VecDeque},
     mem,
+    sync::Arc,
 };
 use tributary_sdk::DocId;
+
+/// So many unknown documents in a row are searched for.
+const STRANGE: usize = 16;
 
 /// What the last walk knew of a document that this one meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,16 +33,36 @@ pub enum Listed {
     Unknown,
 }
 
-/// Old rows as a new walk meets them.
+/// How far a merge is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spot {
+    /// The beginning of the block of the old manifest in which the window begins.
+    pub position: Position,
+    /// Rows of it that have left the window.
+    pub passed: u64,
+    /// The file of missing rows, if there is one.
+    pub missing: Option<Position>,
+}
+
+/// Old rows as a new walk meets them. Rows of documents that were kept out by rules are none.
 pub struct Merge {
+    folder: Arc<dyn Folder>,
+    old: String,
     reader: Option<ManifestReader>,
     window: VecDeque<Place>,
     /// The number of the first place of the window: places are numbered as they are read.
     first: u64,
     /// From id to the number of its place.
     places: HashMap<DocId, u64>,
+    /// Where the blocks of the window begin in the file, and the number of their first place.
+    blocks: VecDeque<(u64, Position)>,
     most: usize,
-    missing: Vec<Row>,
+    missing_name: String,
+    missing: Option<ManifestWriter>,
+    /// The last documents, if they were unknown.
+    strange: VecDeque<DocId>,
+    strange_count: usize,
+    search_at: usize,
 }
 
 struct Place {
@@ -42,29 +71,110 @@ struct Place {
 }
 
 impl Merge {
-    /// `most`: rows in memory, beside one block of the file.
-    pub fn new(reader: ManifestReader, most: usize) -> Self {
-        Self {
+    /// Begins with the manifest `old`. `missing`: the name of the file of missing rows. `most`: rows in
+    /// memory (at least 32), beside one block of the file.
+    ///
+    /// # Errors
+    /// As [`ManifestReader::open`].
+    pub async fn new(
+        folder: Arc<dyn Folder>,
+        old: &str,
+        missing: &str,
+        most: usize,
+    ) -> Result<Self> {
+        let reader = ManifestReader::open(Arc::clone(&folder), old).await?;
+        Ok(Self {
+            folder,
+            old: old.to_owned(),
             reader: Some(reader),
             window: VecDeque::new(),
             first: 0,
             places: HashMap::new(),
-            most: most.max(2),
-            missing: Vec::new(),
+            blocks: VecDeque::new(),
+            most: most.max(2 * STRANGE),
+            missing_name: missing.to_owned(),
+            missing: None,
+            strange: VecDeque::new(),
+            strange_count: 0,
+            search_at: STRANGE,
+        })
+    }
+
+    /// Goes on where another one was. Rows that had been met and were still in the window count as
+    /// unmet again.
+    ///
+    /// # Errors
+    /// As [`ManifestReader::next`] and [`ManifestWriter::resume`].
+    pub async fn resume(
+        folder: Arc<dyn Folder>,
+        old: &str,
+        missing: &str,
+        spot: Spot,
+        most: usize,
+    ) -> Result<Self> {
+        let mut merge = Self::new(Arc::clone(&folder), old, missing, most).await?;
+        let reader = ManifestReader::open_at(Arc::clone(&folder), old, spot.position).await?;
+        merge.reader = Some(reader);
+        if spot.passed > 0 {
+            merge.read().await?;
+            for _ in 0..spot.passed {
+                merge.pop_first();
+            }
         }
+        if let Some(position) = spot.missing {
+            merge.missing = Some(ManifestWriter::resume(folder, missing, position).await?);
+        }
+        Ok(merge)
+    }
+
+    /// How far it is. The missing rows are safe after the next [`Merge::sync`].
+    pub fn spot(&mut self) -> Spot {
+        let missing = self.missing.as_mut().map(ManifestWriter::mark);
+        match (self.blocks.front(), &self.reader) {
+            (Some((number, position)), _) => Spot {
+                position: *position,
+                passed: self.first - number,
+                missing,
+            },
+            (None, reader) => Spot {
+                position: reader
+                    .as_ref()
+                    .map(ManifestReader::position)
+                    .unwrap_or_default(),
+                passed: 0,
+                missing,
+            },
+        }
+    }
+
+    /// Makes the missing rows so far safe from a crash.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn sync(&mut self) -> Result<()> {
+        if let Some(missing) = &mut self.missing {
+            missing.sync().await?;
+        }
+        Ok(())
     }
 
     /// The walk meets a document.
     ///
     /// # Errors
-    /// As [`ManifestReader::next`]: then nothing of this manifest counts.
+    /// As [`ManifestReader::next`]: then nothing of this manifest counts. Or the disk.
     pub async fn meet(&mut self, id: &DocId) -> Result<Listed> {
         if !self.places.contains_key(id) {
             self.fill().await?;
         }
+        if !self.places.contains_key(id) && self.is_strange(id) {
+            self.search().await?;
+        }
         let Some(&number) = self.places.get(id) else {
             return Ok(Listed::Unknown);
         };
+        self.strange.clear();
+        self.strange_count = 0;
+        self.search_at = STRANGE;
         let at = usize::try_from(number - self.first).unwrap_or(usize::MAX);
         let Some(place) = self.window.get_mut(at) else {
             return Ok(Listed::Unknown);
@@ -75,32 +185,70 @@ impl Merge {
         };
         // Half of the window stays behind the walk.
         for _ in 0..at.saturating_sub(self.most / 2) {
-            self.drop_first();
+            self.drop_first().await?;
         }
         Ok(listed)
     }
 
-    /// Rows that left the window unmet, once each.
-    pub fn take_missing(&mut self) -> Vec<Row> {
-        mem::take(&mut self.missing)
-    }
-
-    /// The walk is over: the next rows that it did not meet; `None` after the last.
+    /// The walk is over: what it did not meet is missing as well. Returns how much the file of missing
+    /// rows has, sealed and safe; `None` if nothing is missing.
     ///
     /// # Errors
-    /// As [`ManifestReader::next`].
-    pub async fn next_missing(&mut self) -> Result<Option<Vec<Row>>> {
+    /// As [`Merge::meet`].
+    pub async fn finish(mut self) -> Result<Option<Position>> {
         loop {
             while !self.window.is_empty() {
-                self.drop_first();
-            }
-            if !self.missing.is_empty() {
-                return Ok(Some(self.take_missing()));
+                self.drop_first().await?;
             }
             if !self.read().await? {
-                return Ok(None);
+                break;
             }
         }
+        match self.missing {
+            None => Ok(None),
+            Some(mut missing) => missing.sync().await.map(Some),
+        }
+    }
+
+    /// Notes an unknown document; whether it is time to search for the last ones.
+    fn is_strange(&mut self, id: &DocId) -> bool {
+        if self.strange.len() == STRANGE {
+            self.strange.pop_front();
+        }
+        self.strange.push_back(id.clone());
+        self.strange_count += 1;
+        self.strange_count >= self.search_at
+    }
+
+    /// Looks for the last documents in what was not read yet.
+    async fn search(&mut self) -> Result<()> {
+        self.search_at = self.strange_count.saturating_mul(2);
+        let Some(reader) = &self.reader else {
+            return Ok(());
+        };
+        let from = reader.position();
+        let folder = Arc::clone(&self.folder);
+        let mut ahead = ManifestReader::open_at(folder, &self.old, from).await?;
+        let found = loop {
+            let position = ahead.position();
+            let Some(rows) = ahead.next().await? else {
+                return Ok(());
+            };
+            if rows.iter().any(|row| self.strange.contains(&row.id)) {
+                break position;
+            }
+        };
+        while let Some(reader) = &self.reader {
+            let is_there = reader.position().length > found.length;
+            if is_there {
+                break;
+            }
+            while !self.window.is_empty() {
+                self.drop_first().await?;
+            }
+            self.read().await?;
+        }
+        self.fill().await
     }
 
     async fn fill(&mut self) -> Result<()> {
@@ -113,52 +261,75 @@ impl Merge {
         let Some(reader) = &mut self.reader else {
             return Ok(false);
         };
+        let position = reader.position();
         let Some(rows) = reader.next().await? else {
             self.reader = None;
             return Ok(false);
         };
+        let mut number = self.first + self.window.len() as u64;
+        self.blocks.push_back((number, position));
         for row in rows {
-            let number = self.first + self.window.len() as u64;
+            if row.fate == Fate::Filtered {
+                continue;
+            }
             self.places.insert(row.id.clone(), number);
             let is_met = false;
             self.window.push_back(Place { row, is_met });
+            number += 1;
         }
         Ok(true)
     }
 
-    fn drop_first(&mut self) {
-        let Some(Place { row, is_met }) = self.window.pop_front() else {
-            return;
+    async fn drop_first(&mut self) -> Result<()> {
+        let Some(row) = self.pop_first() else {
+            return Ok(());
         };
+        if self.missing.is_none() {
+            let folder = Arc::clone(&self.folder);
+            let missing = ManifestWriter::create(folder, &self.missing_name).await?;
+            self.missing = Some(missing);
+        }
+        match &mut self.missing {
+            Some(missing) => missing.push(&row).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The first place leaves the window. Its row, if it was not met.
+    fn pop_first(&mut self) -> Option<Row> {
+        let Place { row, is_met } = self.window.pop_front()?;
         // A later row of the same id, if there is one, keeps its place.
         if self.places.get(&row.id) == Some(&self.first) {
             self.places.remove(&row.id);
         }
         self.first += 1;
-        if !is_met {
-            self.missing.push(row);
+        let next = |blocks: &VecDeque<(u64, Position)>| blocks.get(1).map(|(number, _)| *number);
+        while next(&self.blocks).is_some_and(|number| number <= self.first) {
+            self.blocks.pop_front();
         }
+        (!is_met).then_some(row)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ManifestWriter, Version, memory::MemoryFolder};
+    use crate::{ManifestWriter, MemoryFolder, Version};
     use proptest::prelude::*;
     use std::{collections::BTreeSet, sync::Arc};
 
     fn row(id: &str) -> Row {
         Row {
             id: id.into(),
+            fate: Fate::Indexed,
             fingerprint: id.len() as u64,
-            version: Version::default(),
+            version: Some(Version::default()),
             home: None,
             missed: false,
         }
     }
 
-    async fn merge(ids: &[String], most: usize) -> Merge {
+    async fn merge(ids: &[String], most: usize) -> (Arc<MemoryFolder>, Merge) {
         let folder = Arc::new(MemoryFolder::default());
         let mut writer = ManifestWriter::create(folder.clone(), "m").await.unwrap();
         for id in ids {
@@ -167,16 +338,20 @@ mod tests {
             writer.sync().await.unwrap();
         }
         writer.seal().await.unwrap();
-        let reader = ManifestReader::open(folder, "m").await.unwrap();
-        Merge::new(reader, most)
+        let merge = Merge::new(folder.clone(), "m", "missing", most).await;
+        (folder, merge.unwrap())
     }
 
-    async fn rest(merge: &mut Merge) -> Vec<String> {
-        let mut missing = merge.take_missing();
-        while let Some(rows) = merge.next_missing().await.unwrap() {
-            missing.extend(rows);
+    async fn missing(folder: Arc<MemoryFolder>, merge: Merge) -> Vec<String> {
+        let Some(position) = merge.finish().await.unwrap() else {
+            return Vec::new();
+        };
+        let reader = ManifestReader::open_part(folder, "missing", position).await;
+        let (mut reader, mut ids) = (reader.unwrap(), Vec::new());
+        while let Some(rows) = reader.next().await.unwrap() {
+            ids.extend(rows.iter().map(|row| row.id.to_string()));
         }
-        missing.iter().map(|row| row.id.to_string()).collect()
+        ids
     }
 
     fn names(range: std::ops::Range<u32>) -> Vec<String> {
@@ -186,18 +361,18 @@ mod tests {
     #[tokio::test]
     async fn the_same_walk_knows_every_document_in_little_memory() {
         let ids = names(0..2_000);
-        let mut merge = merge(&ids, 16).await;
+        let (folder, mut merge) = merge(&ids, 16).await;
         for id in &ids {
             let listed = merge.meet(&id.as_str().into()).await.unwrap();
             assert_eq!(listed, Listed::Known(row(id)));
-            assert!(merge.window.len() <= 17 && merge.places.len() <= 17);
+            assert!(merge.window.len() <= 33 && merge.places.len() <= 33);
         }
-        assert!(rest(&mut merge).await.is_empty());
+        assert!(missing(folder, merge).await.is_empty());
     }
 
     #[tokio::test]
     async fn what_went_and_what_came_are_told_apart() {
-        let mut merge = merge(&names(0..100), 16).await;
+        let (folder, mut merge) = merge(&names(0..100), 16).await;
         for id in names(0..120) {
             let expected = match id.as_str() {
                 "00007" | "00050" => continue,
@@ -208,7 +383,34 @@ mod tests {
         }
         let again = merge.meet(&"00099".into()).await.unwrap();
         assert_eq!(again, Listed::Again);
-        assert_eq!(rest(&mut merge).await, ["00007", "00050"]);
+        assert_eq!(missing(folder, merge).await, ["00007", "00050"]);
+    }
+
+    #[tokio::test]
+    async fn the_window_follows_a_walk_that_leaps() {
+        let (folder, mut merge) = merge(&names(0..3_000), 16).await;
+        let mut unknown = 0;
+        for id in names(0..100).into_iter().chain(names(2_000..3_000)) {
+            let listed = merge.meet(&id.as_str().into()).await.unwrap();
+            unknown += usize::from(listed == Listed::Unknown);
+        }
+        assert_eq!(unknown, STRANGE - 1);
+        // Those that were met before the window followed are brought together by the caller.
+        let missing = missing(folder, merge).await;
+        assert_eq!(missing, names(100..2_000 + STRANGE as u32 - 1));
+    }
+
+    #[tokio::test]
+    async fn the_window_stays_while_there_is_much_that_is_new() {
+        let (folder, mut merge) = merge(&names(0..100), 16).await;
+        for id in names(0..50).into_iter().chain(names(5_000..6_000)) {
+            merge.meet(&id.as_str().into()).await.unwrap();
+        }
+        for id in names(50..100) {
+            let listed = merge.meet(&id.as_str().into()).await.unwrap();
+            assert_eq!(listed, Listed::Known(row(&id)));
+        }
+        assert!(missing(folder, merge).await.is_empty());
     }
 
     #[tokio::test]
@@ -220,24 +422,66 @@ mod tests {
         }
         writer.seal().await.unwrap();
         folder.alter("m", |bytes| bytes.truncate(bytes.len() - 1));
-        let reader = ManifestReader::open(folder, "m").await.unwrap();
-        let mut merge = Merge::new(reader, 100);
+        let mut merge = Merge::new(folder, "m", "missing", 100).await.unwrap();
         assert!(merge.meet(&"00001".into()).await.is_err());
     }
 
     proptest! {
+        /// A walk that goes on after an interruption knows what is ahead, and loses no row that is missing.
+        #[test]
+        fn a_resumed_merge_loses_no_row(
+            count in 1..60_u32,
+            skipped in prop::collection::btree_set(0..60_u32, 0..10),
+            at in 0..60_u32,
+            most in 32..40_usize,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let folder = Arc::new(MemoryFolder::default());
+                let mut writer = ManifestWriter::create(folder.clone(), "m").await.unwrap();
+                let ids = names(0..count);
+                for id in &ids {
+                    writer.push(&row(id)).await.unwrap();
+                    if id.ends_with(['3', '7']) {
+                        writer.sync().await.unwrap();
+                    }
+                }
+                writer.seal().await.unwrap();
+                let merge = Merge::new(folder.clone(), "m", "missing", most).await;
+                let mut merge = merge.unwrap();
+                let is_listed = |n: &u32| !skipped.contains(n);
+                for n in (0..count.min(at)).filter(is_listed) {
+                    merge.meet(&ids[n as usize].as_str().into()).await.unwrap();
+                }
+                let spot = merge.spot();
+                merge.sync().await.unwrap();
+                let merge = Merge::resume(folder.clone(), "m", "missing", spot, most).await;
+                let mut merge = merge.unwrap();
+                for n in (at..count).filter(is_listed) {
+                    let id = &ids[n as usize];
+                    let listed = merge.meet(&id.as_str().into()).await.unwrap();
+                    let expected = Listed::Known(row(id));
+                    assert_eq!(listed, expected);
+                }
+                let missing = missing(folder, merge).await;
+                for n in (0..count).filter(|n| !is_listed(n)) {
+                    assert!(missing.contains(&ids[n as usize]), "{n}");
+                }
+            });
+        }
+
         /// Whatever the order: each old row is either met or missing, never both, and nothing else is known.
         #[test]
         fn every_old_row_is_met_or_missing(
-            old in prop::collection::btree_set(0..60_u32, 0..40),
-            walk in prop::collection::vec(0..60_u32, 0..60),
-            most in 2..20_usize,
+            old in prop::collection::btree_set(0..200_u32, 0..150),
+            walk in prop::collection::vec(0..200_u32, 0..150),
+            most in 32..40_usize,
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let name = |n: &u32| format!("{n:05}");
                 let old: Vec<String> = old.iter().map(name).collect();
-                let mut merge = merge(&old, most).await;
+                let (folder, mut merge) = merge(&old, most).await;
                 let mut met = BTreeSet::new();
                 for id in walk.iter().map(name) {
                     if let Listed::Known(row) = merge.meet(&id.as_str().into()).await.unwrap() {
@@ -245,7 +489,7 @@ mod tests {
                         assert!(met.insert(id));
                     }
                 }
-                let missing: Vec<String> = rest(&mut merge).await;
+                let missing = missing(folder, merge).await;
                 let all: BTreeSet<_> = met.iter().chain(&missing).cloned().collect();
                 assert_eq!(all.len(), met.len() + missing.len());
                 assert_eq!(all, old.into_iter().collect());

@@ -75,7 +75,7 @@ impl Fields {
         body.put_with(&self.ctime, |value| {
             value.double(facts.changed.as_double());
         });
-        body.put_with(&self.last_access_time, |value| {
+        body.put_volatile_with(&self.last_access_time, |value| {
             value.double(facts.accessed.as_double());
         });
         body.put_with(&self.size, |value| value.integer(facts.size));

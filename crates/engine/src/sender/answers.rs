@@ -3,14 +3,15 @@
 use super::{AUTOMATIC_BYTES, Returned, Sender};
 use crate::{
     books::{Books, Halt},
-    entry::{Batch, Entry, Purpose, done, drop_attachment, item_text, refused, stripped},
+    entry::{Batch, Entry, Purpose, deleted, done, drop_attachment, item_text, refused, stripped},
+    manifests::Decided,
     monitor::Mark,
     policy::{self, ItemConsequence, RequestConsequence},
-    roll::Fate,
     target::{Answer, TargetError, TargetErrorKind},
 };
 use std::time::Duration;
 use tributary_sdk::emitter::Permit;
+use tributary_state::Fate;
 
 impl<F> Sender<F> {
     /// Takes the answer of a request.
@@ -46,16 +47,22 @@ impl<F> Sender<F> {
         // Given back in one step: who waits for bytes is woken once, not for each document.
         let mut freed: [Option<Permit>; 2] = [None, None];
         for (mut entry, answer) in entries.into_iter().zip(answers) {
+            books.count_write(&entry.operation.action, &answer);
             match policy::item_consequence(&answer) {
                 ItemConsequence::Done => done(&entry, &answer, books)?,
                 ItemConsequence::Absent => match entry.purpose {
                     // Otherwise somebody else deleted it.
-                    Purpose::Deletion => books.counters.deleted += u64::from(entry.is_resent),
-                    Purpose::Access => books.seen(entry.hash, Fate::Seen),
+                    Purpose::Deletion => deleted(&entry, entry.is_resent, books),
+                    Purpose::Access => {
+                        books.decide(entry.place, entry.hash, Fate::Seen, Decided::Changed);
+                    }
                     Purpose::Document => refused(&entry, item_text(&answer), Mark::Refused, books)?,
                 },
                 ItemConsequence::Conflict if entry.purpose == Purpose::Deletion => {
                     books.counters.bounced += 1;
+                    if let Some(place) = entry.place {
+                        books.manifests.decide(place, Decided::Changed);
+                    }
                 }
                 consequence @ (ItemConsequence::Again
                 | ItemConsequence::Wait
@@ -93,15 +100,15 @@ impl<F> Sender<F> {
         if is_busy {
             self.slow_down();
         }
-        self.send_again(again);
+        self.send_again(again, books);
         Ok(())
     }
 
     /// Entries to be sent again, later the more often they failed; at once if only a field was taken
     /// out.
-    fn send_again(&mut self, entries: Vec<Entry>) {
+    fn send_again(&mut self, entries: Vec<Entry>, books: &mut Books) {
         let now = self.clock.now();
-        let entries = self.drop_superseded(entries);
+        let entries = self.drop_superseded(entries, books);
         let (again, at_once): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| entry.attempts > 0);
         if !at_once.is_empty() {
@@ -144,6 +151,7 @@ impl<F> Sender<F> {
                 let pause = now + policy::pause(self.failures, asked);
                 self.paused_until = self.paused_until.max(pause);
                 books.counters.retried += batch.entries.len() as u64;
+                books.doubtful_writes += batch.entries.len() as u64;
                 tracing::warn!(error = %error, attempt = self.failures, "a bulk request failed and will be sent again");
                 if error.kind == TargetErrorKind::Unavailable {
                     for entry in &mut batch.entries {

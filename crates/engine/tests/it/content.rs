@@ -166,8 +166,9 @@ async fn a_document_too_large_for_the_server_loses_its_content() {
         &[("a.txt", 5), ("b.txt", 5)],
     );
     let target = MemoryTarget::scripted(|number, call| match call {
-        // prepare, the batch, its first half: refused; then the first document without its file.
-        Call::Bulk(_) if number <= 3 => Some(Fault::Refused(TargetErrorKind::TooLarge)),
+        // After prepare and token: the batch and its first half are refused; then the first document
+        // goes without its file.
+        Call::Bulk(_) if number <= 4 => Some(Fault::Refused(TargetErrorKind::TooLarge)),
         _ => None,
     });
     let ran = World::new(script, target).run().await;

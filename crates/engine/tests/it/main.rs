@@ -6,5 +6,7 @@ mod deletions;
 mod faults;
 mod flow;
 mod random;
+mod remembering;
+mod resuming;
 mod review;
 mod world;

@@ -10,19 +10,6 @@ use std::{
 use tributary_engine::{TargetErrorKind, Verdict};
 use tributary_testkit::memory::{Call, Fault, MemoryTarget};
 
-/// Small and good enough (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (value ^ (value >> 31)) % sides
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_index_equals_the_source_whatever_goes_wrong_on_the_way() {
     for seed in 0..400 {

@@ -16,6 +16,7 @@ use tributary_sdk::{
     Stamp, StopSource, Unit, UnitSink, async_trait,
     rules::{BasicRule, RuleSet},
 };
+use tributary_state::MemoryFolder;
 use tributary_testkit::memory::{MemoryFiles, MemoryTarget, VirtualClock};
 
 /// What a walk does next.
@@ -29,6 +30,8 @@ pub(crate) enum Step {
     Skip(&'static str),
     Child(usize),
     Fail(ErrorKind),
+    /// Later, the walk can begin after this.
+    Checkpoint,
     Sleep(u64),
     Panic,
 }
@@ -183,13 +186,14 @@ impl Session for Scripted {
             .map_or(Ok(()), |kind| Err(error(kind)))
     }
 
-    async fn walk(&self, unit: &Unit, _: Option<Cursor>, out: &Emitter) -> Result<End> {
+    async fn walk(&self, unit: &Unit, from: Option<Cursor>, out: &Emitter) -> Result<End> {
         let script = &self.0;
         let walking = script.walking.fetch_add(1, Ordering::SeqCst) + 1;
         script.most_walking.fetch_max(walking, Ordering::SeqCst);
         let number: usize = unit.args()?;
         script.walks.lock().unwrap().push(number);
-        for step in &script.units[number] {
+        let from: usize = from.map_or(Ok(0), |from| from.read())?;
+        for (at, step) in script.units[number].iter().enumerate().skip(from) {
             match step {
                 Step::Upsert(id, body) => {
                     let document = Doc {
@@ -214,6 +218,7 @@ impl Session for Scripted {
                     script.walking.fetch_sub(1, Ordering::SeqCst);
                     return Err(error(*kind));
                 }
+                Step::Checkpoint => out.checkpoint(&(at + 1)).await?,
                 Step::Sleep(millis) => tokio::time::sleep(Duration::from_millis(*millis)).await,
                 Step::Panic => panic!("scripted panic"),
             }
@@ -296,12 +301,15 @@ impl World {
         let mut request = Run::new(JobKind::Full);
         request.content = true;
         let job = Job {
+            id: "job".into(),
             source: Arc::new(Scripted(Arc::clone(&script))),
             run: request,
             rules: RuleSet::compile(&[]).unwrap(),
             target: target.clone(),
             clock: Arc::new(VirtualClock::default()),
             files: files.clone(),
+            folder: Arc::new(MemoryFolder::default()),
+            origin: String::new(),
             reporter: reports.clone(),
             stop: stop.signal(),
             settings: Settings::default(),
@@ -324,6 +332,12 @@ impl World {
 
     pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.job.settings);
+        self
+    }
+
+    /// With what an earlier run has left there.
+    pub(crate) fn remembering(mut self, folder: &Arc<MemoryFolder>) -> Self {
+        self.job.folder = folder.clone();
         self
     }
 
@@ -360,5 +374,18 @@ pub(crate) struct Ran {
 impl Ran {
     pub(crate) fn counters(&self) -> &Counters {
         &self.outcome.counters
+    }
+}
+
+/// Small and good enough (SplitMix64).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.0;
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (value ^ (value >> 31)) % sides
     }
 }

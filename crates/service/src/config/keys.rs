@@ -4,6 +4,7 @@ use super::key::{Key, KeyDescription};
 use super::settings::{LogLevel, Pem};
 use super::tree::Node;
 use super::value;
+use std::path::PathBuf;
 use std::time::Duration;
 use tributary_sdk::Secret;
 
@@ -297,6 +298,12 @@ keys! {
         "service.job_lease", Some("30"), SECONDS, None,
         "After this time without a sign of life from the instance that runs a job, another one takes \
          the job over. At least 10."
+    }
+    STATE_DIR: Option<PathBuf>, value::folder, {
+        "service.state_dir", None, None, Some("/var/lib/tributary"),
+        "Where this service keeps what it knows of each index, so that unchanged documents are not sent \
+         again. Without it: STATE_DIRECTORY (set by systemd), or tributary in XDG_STATE_HOME, or \
+         .local/state/tributary in the home folder."
     }
     LOG_LEVEL: LogLevel, value::level, {
         "service.log_level", Some("INFO"), None, None,

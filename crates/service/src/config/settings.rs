@@ -157,6 +157,8 @@ pub struct ServiceConfig {
     pub job_cleanup_interval: Duration,
     /// How long an instance may be silent before another one takes its jobs over.
     pub job_lease: Duration,
+    /// Where is kept what is known of indices; `None` for the usual place.
+    pub state_dir: Option<PathBuf>,
     /// The least important messages to log.
     pub log_level: LogLevel,
     /// Where health and metrics are served, as `host:port`; `None` for nowhere.

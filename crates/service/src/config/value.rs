@@ -25,6 +25,17 @@ pub(super) fn text(node: &Node, _: &dyn Environment) -> Result<String, String> {
     }
 }
 
+pub(super) fn folder(
+    node: &Node,
+    environment: &dyn Environment,
+) -> Result<Option<PathBuf>, String> {
+    let text = text(node, environment)?;
+    match text.trim().is_empty() {
+        true => Ok(None),
+        false => Ok(Some(PathBuf::from(text))),
+    }
+}
+
 pub(super) fn flag(node: &Node, _: &dyn Environment) -> Result<bool, String> {
     scalar(node)
         .and_then(|text| match text {

@@ -9,16 +9,18 @@ use super::{
     settings::{flags, settings},
 };
 use crate::{
-    Room, TargetRequest,
+    Room, StateRoom, TargetRequest,
     context::Context,
     failure::Failure,
     lease::LeasedTarget,
     prepare::service_type,
     sources::{self, is_access_wanted},
 };
-use std::{sync::Arc, time::Duration};
+use md5::{Digest, Md5};
+use serde_json::Value;
+use std::{io, sync::Arc, time::Duration};
 use tributary_engine::{Job, Outcome, Reporter, Target, TargetErrorKind};
-use tributary_protocol::JobType;
+use tributary_protocol::{JobType, SyncJob};
 use tributary_sdk::{JobKind, Run, SourceType, StopSignal};
 
 /// How long the index may be out of reach before the engine has begun.
@@ -47,7 +49,7 @@ pub(super) async fn work(
         prepared = prepare(&context, &claimed, progress, &stop) => prepared,
     };
     match prepared {
-        Ok((job, _room)) => Worked::Outcome(Box::new(tributary_engine::run(job).await)),
+        Ok((job, _rooms)) => Worked::Outcome(Box::new(tributary_engine::run(job).await)),
         Err(failure) => Worked::Failed(failure),
     }
 }
@@ -57,7 +59,7 @@ async fn prepare(
     claimed: &Claimed,
     progress: Arc<dyn Reporter>,
     stop: &StopSignal,
-) -> Result<(Job, Room), Failure> {
+) -> Result<(Job, (Room, Option<StateRoom>)), Failure> {
     let (connector, record) = (&claimed.connector, &claimed.job);
     let source_type = source_type(context, claimed)?;
     let kind = kind(source_type, record.job_type)?;
@@ -82,6 +84,11 @@ async fn prepare(
     let Rules { basic, advanced } = rules(source_type, &*source, record).await?;
     let target = target(context, claimed).await?;
     let brake = history::brake(context, claimed).await;
+    let state = state(context, claimed).await;
+    let folder = match &state {
+        Some(state) => Arc::clone(&state.folder),
+        None => Arc::clone(&room.state),
+    };
     let run = Run {
         kind,
         rules: advanced,
@@ -89,17 +96,57 @@ async fn prepare(
         access: is_access_wanted(source_type, connector) || kind == JobKind::AccessControl,
     };
     let job = Job {
+        id: record.id.clone(),
         source,
         run,
         rules: basic,
         target,
         clock: Arc::clone(context.clock()),
         files: Arc::clone(&room.files),
+        folder,
+        origin: origin(record),
         reporter: progress,
         stop: stop.clone(),
         settings: settings(&context.config, record, brake),
     };
-    Ok((job, room))
+    Ok((job, (room, state)))
+}
+
+/// What is known of the index of the job. `None` if that cannot be used: the job goes on without it.
+async fn state(context: &Context, claimed: &Claimed) -> Option<StateRoom> {
+    let index = claimed.job.connector.index_name.as_deref()?;
+    let state = context.host.files.state(&claimed.connector.id, index).await;
+    match state {
+        Ok(state) => Some(state),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            tracing::warn!(
+                index,
+                "another process uses what is known of this index, so all documents are sent: give each process its own service.state_dir"
+            );
+            None
+        }
+        Err(error) => {
+            tracing::warn!(
+                index,
+                %error,
+                "what is known of this index cannot be kept, so all documents are sent: set service.state_dir to a folder that can be written to"
+            );
+            None
+        }
+    }
+}
+
+/// What the data source is read with, but for its secrets.
+fn origin(job: &SyncJob) -> String {
+    let is_plain = |field: &Value| field["sensitive"] != Value::Bool(true);
+    let fields = job.connector.configuration.iter();
+    let fields: Vec<_> = fields
+        .filter(|(_, field)| is_plain(field))
+        .map(|(name, field)| (name, &field["value"]))
+        .collect();
+    let text = format!("{fields:?} {:?}", job.connector.filtering);
+    let digest = Md5::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn source_type(context: &Context, claimed: &Claimed) -> Result<&'static SourceType, Failure> {

@@ -69,7 +69,7 @@ fn pem(pem: &config::Pem) -> Pem {
 }
 
 /// The host of the real service: Elasticsearch as config.yml says, the clock of the machine, scratch
-/// files in `temporary_folder`. Nothing is sent yet.
+/// files in `temporary_folder`, what is known of indices in `state_folder`. Nothing is sent yet.
 ///
 /// # Errors
 /// Settings that no connection can be made from, or a folder that cannot be written to; the message
@@ -79,6 +79,7 @@ pub fn elastic_host(
     registry: Registry,
     hostname: String,
     temporary_folder: &Path,
+    state_folder: &Path,
 ) -> Result<Host, HostError> {
     let clock = Arc::new(SystemClock::new());
     let client = Client::new(connection(config))?.with_clock(clock.clone());
@@ -86,10 +87,11 @@ pub fn elastic_host(
         true => Mode::Api,
         false => Mode::Direct,
     };
-    let files = ScratchFolders::new(temporary_folder).map_err(|error| HostError::Folder {
-        folder: temporary_folder.display().to_string(),
-        error,
-    })?;
+    let files =
+        ScratchFolders::new(temporary_folder, state_folder).map_err(|error| HostError::Folder {
+            folder: temporary_folder.display().to_string(),
+            error,
+        })?;
     Ok(Host {
         records: Arc::new(ElasticRecords::new(client.clone(), mode)),
         server: Arc::new(ElasticServer(client.clone())),

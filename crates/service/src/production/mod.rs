@@ -2,6 +2,7 @@
 
 mod elastic;
 mod scratch;
+mod state;
 mod system;
 
 pub use elastic::{HostError, connection, elastic_host};

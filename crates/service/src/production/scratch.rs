@@ -1,6 +1,7 @@
 //! Scratch files on disk.
 
-use crate::{FilesFactory, Room};
+use super::state::{self, DiskFolder};
+use crate::{FilesFactory, Room, StateRoom};
 use async_trait::async_trait;
 use std::{
     fs::{self, File, OpenOptions},
@@ -29,15 +30,18 @@ struct Inner {
     /// Declared before the folder: unlocked before it is removed.
     _lock: File,
     folder: TempDir,
+    /// Where state is kept.
+    state: PathBuf,
     count: AtomicU64,
 }
 
 impl ScratchFolders {
-    /// A new folder in `base`, such as the system's folder for temporary files.
+    /// A new folder in `base`, such as the system's folder for temporary files; what outlives the process
+    /// is kept in `state`.
     ///
     /// # Errors
     /// The folder cannot be made or written to.
-    pub fn new(base: &Path) -> io::Result<Self> {
+    pub fn new(base: &Path, state: &Path) -> io::Result<Self> {
         fs::create_dir_all(base)?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX);
@@ -53,6 +57,7 @@ impl ScratchFolders {
         Ok(Self(Arc::new(Inner {
             _lock: lock,
             folder,
+            state: state.to_owned(),
             count: AtomicU64::new(0),
         })))
     }
@@ -106,18 +111,7 @@ fn has_same_owner(a: &Path, _: &Path) -> bool {
 impl FilesFactory for ScratchFolders {
     async fn room(&self, purpose: &str) -> io::Result<Room> {
         let number = self.0.count.fetch_add(1, Ordering::Relaxed);
-        let purpose: String = purpose
-            .chars()
-            .map(|letter| {
-                if letter.is_ascii_alphanumeric() {
-                    letter
-                } else {
-                    '-'
-                }
-            })
-            .take(60)
-            .collect();
-        let path = self.path().join(format!("{number}-{purpose}"));
+        let path = self.path().join(format!("{number}-{}", word(purpose)));
         let folders = self.clone();
         blocking(move || {
             let owner = Owner {
@@ -125,16 +119,32 @@ impl FilesFactory for ScratchFolders {
                 _folders: folders,
             };
             let (files, folder) = (owner.path.join("engine"), owner.path.join("source"));
+            let state = owner.path.join("state");
             fs::create_dir_all(&files)?;
+            fs::create_dir_all(&state)?;
             fs::create_dir_all(&folder)?;
             Ok(Room {
                 files: Arc::new(ScratchFiles(files)),
                 folder,
+                state: Arc::new(DiskFolder(state)),
                 owner: Box::new(owner),
             })
         })
         .await
     }
+
+    async fn state(&self, connector: &str, index: &str) -> io::Result<StateRoom> {
+        state::open(&self.0.state, connector, index).await
+    }
+}
+
+/// A text as a part of a file name.
+pub(super) fn word(text: &str) -> String {
+    let plain = |letter: char| match letter.is_ascii_alphanumeric() {
+        true => letter,
+        false => '-',
+    };
+    text.chars().map(plain).take(60).collect()
 }
 
 /// Removes a room's folder when dropped.
@@ -214,14 +224,14 @@ impl ScratchFiles {
     }
 }
 
-fn explain(error: io::Error, path: &Path) -> io::Error {
+pub(super) fn explain(error: io::Error, path: &Path) -> io::Error {
     io::Error::new(
         error.kind(),
-        format!("cannot write {}: {error}", path.display()),
+        format!("cannot use {}: {error}", path.display()),
     )
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     match tokio::task::spawn_blocking(work).await {

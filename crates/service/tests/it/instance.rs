@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::sync::watch;
 use tributary_engine::{
-    Answer, Clock, Operation, Scan, Scanned, Stored, Target, TargetError, TargetErrorKind,
+    Answer, Clock, Operation, Scan, Scanned, Stored, Target, TargetError, TargetErrorKind, Token,
 };
 use tributary_protocol::{
     Connector, JobType, SyncJob, TriggerMethod,
@@ -217,6 +217,10 @@ impl Target for LinkTarget {
 
     async fn stored(&self, ids: &[DocId]) -> Result<Vec<Option<Stored>>, TargetError> {
         self.link.index(self.inner.stored(ids)).await
+    }
+
+    async fn token(&self) -> Result<Option<Token>, TargetError> {
+        self.link.index(self.inner.token()).await
     }
 
     async fn count(&self) -> Result<u64, TargetError> {

@@ -10,7 +10,7 @@ fn entries(path: &Path) -> usize {
 #[tokio::test]
 async fn files_are_written_read_in_pieces_and_removed() {
     let base = tempfile::tempdir().unwrap();
-    let folders = ScratchFolders::new(base.path()).unwrap();
+    let folders = ScratchFolders::new(base.path(), base.path()).unwrap();
     let room = folders.room("sync-../../x").await.unwrap();
     let files = &room.files;
     assert_eq!(files.read("ids", 0, 10).await.unwrap(), b"");
@@ -28,7 +28,7 @@ async fn files_are_written_read_in_pieces_and_removed() {
 #[tokio::test]
 async fn two_rooms_do_not_see_each_other_and_names_do_not_lead_outside() {
     let base = tempfile::tempdir().unwrap();
-    let folders = ScratchFolders::new(base.path()).unwrap();
+    let folders = ScratchFolders::new(base.path(), base.path()).unwrap();
     let (a, b) = (
         folders.room("same").await.unwrap(),
         folders.room("same").await.unwrap(),
@@ -44,7 +44,7 @@ async fn two_rooms_do_not_see_each_other_and_names_do_not_lead_outside() {
 #[test]
 fn everything_is_gone_at_the_end() {
     let base = tempfile::tempdir().unwrap();
-    let folders = ScratchFolders::new(base.path()).unwrap();
+    let folders = ScratchFolders::new(base.path(), base.path()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -63,14 +63,14 @@ fn everything_is_gone_at_the_end() {
 #[test]
 fn what_a_killed_process_left_behind_is_removed_and_nothing_else() {
     let base = tempfile::tempdir().unwrap();
-    let living = ScratchFolders::new(base.path()).unwrap();
+    let living = ScratchFolders::new(base.path(), base.path()).unwrap();
     let dead = base.path().join("tributary-dead");
     fs::create_dir_all(dead.join("1-sync")).unwrap();
     fs::write(dead.join("lock"), "").unwrap();
     let unlocked = base.path().join("tributary-data");
     fs::create_dir(&unlocked).unwrap();
     fs::create_dir(base.path().join("other")).unwrap();
-    let next = ScratchFolders::new(base.path()).unwrap();
+    let next = ScratchFolders::new(base.path(), base.path()).unwrap();
     assert!(!dead.exists());
     for path in [
         living.path(),
@@ -87,7 +87,7 @@ fn what_a_killed_process_left_behind_is_removed_and_nothing_else() {
 fn nobody_else_may_look_inside() {
     use std::os::unix::fs::PermissionsExt;
     let base = tempfile::tempdir().unwrap();
-    let folders = ScratchFolders::new(base.path()).unwrap();
+    let folders = ScratchFolders::new(base.path(), base.path()).unwrap();
     let mode = fs::metadata(folders.path()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
@@ -95,7 +95,7 @@ fn nobody_else_may_look_inside() {
 #[tokio::test]
 async fn a_disk_that_cannot_be_written_is_an_error() {
     let base = tempfile::tempdir().unwrap();
-    let folders = ScratchFolders::new(base.path()).unwrap();
+    let folders = ScratchFolders::new(base.path(), base.path()).unwrap();
     let room = folders.room("job").await.unwrap();
     fs::remove_dir_all(folders.path()).unwrap();
     assert!(room.files.append("x", b"a".to_vec()).await.is_err());

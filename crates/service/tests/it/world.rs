@@ -25,8 +25,9 @@ use tributary_protocol::{
 use tributary_sdk::{StopSource, async_trait};
 use tributary_service::{
     Actions, Config, FilesFactory, Greeting, Host, Registry, Room, Server, Service, ServiceError,
-    Status, TargetFactory, TargetRequest, config::ConnectorConfig,
+    StateRoom, Status, TargetFactory, TargetRequest, config::ConnectorConfig,
 };
+use tributary_state::MemoryFolder;
 use tributary_testkit::memory::{MemoryFiles, MemoryTarget, VirtualClock};
 
 /// What was asked of the target factory.
@@ -81,7 +82,15 @@ impl FilesFactory for Rooms {
         Ok(Room {
             files: Arc::new(MemoryFiles::default()),
             folder: PathBuf::new(),
+            state: Arc::new(MemoryFolder::default()),
             owner: Box::new(Freed(Arc::clone(&self.0))),
+        })
+    }
+
+    async fn state(&self, _: &str, _: &str) -> io::Result<StateRoom> {
+        Ok(StateRoom {
+            folder: Arc::new(MemoryFolder::default()),
+            owner: Box::new(()),
         })
     }
 }

@@ -10,9 +10,10 @@ use std::{
 };
 use tributary_engine::{
     Action, Answer, ItemError, Operation, Scan, Scanned, Stored, Target, TargetError,
-    TargetErrorKind, Version,
+    TargetErrorKind, Token, Version,
 };
 use tributary_sdk::DocId;
+use tributary_state::ShardToken;
 
 /// A call the engine makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Call {
     Stored,
     /// `count`.
     Count,
+    /// `token`.
+    Token,
 }
 
 /// What goes wrong with a call.
@@ -54,6 +57,7 @@ pub struct MemoryTarget {
     /// Fields that are refused, as a mapping conflict is.
     refused_fields: Vec<String>,
     page: usize,
+    is_silent: bool,
 }
 
 #[derive(Default)]
@@ -68,6 +72,7 @@ struct State {
     requests: usize,
     most_requests: usize,
     protected: bool,
+    mapping: String,
 }
 
 impl fmt::Debug for MemoryTarget {
@@ -93,6 +98,7 @@ impl MemoryTarget {
             latency: Duration::from_millis(5),
             refused_fields: Vec::new(),
             page: 7,
+            is_silent: false,
         }
     }
 
@@ -115,7 +121,20 @@ impl MemoryTarget {
 
     /// Deletes as somebody else does.
     pub fn remove(&self, id: &str) {
-        self.state().documents.remove(id);
+        let mut state = self.state();
+        state.documents.remove(id);
+        state.next();
+    }
+
+    /// Changes the mapping.
+    pub fn map(&self, mapping: &str) {
+        self.state().mapping = mapping.into();
+    }
+
+    /// Never tells a token, as a serverless project.
+    pub fn without_token(mut self) -> Self {
+        self.is_silent = true;
+        self
     }
 
     /// All ids.
@@ -371,6 +390,25 @@ impl Target for MemoryTarget {
     async fn count(&self) -> Result<u64, TargetError> {
         self.simple(Call::Count).await?;
         Ok(self.state().documents.len() as u64)
+    }
+
+    async fn token(&self) -> Result<Option<Token>, TargetError> {
+        self.simple(Call::Token).await?;
+        let state = self.state();
+        let shard = ShardToken {
+            history_uuid: "history".into(),
+            max_seq_no: i64::try_from(state.last_seq_no).unwrap_or(i64::MAX),
+        };
+        let token = Token {
+            index_uuid: "index".into(),
+            shards: [(0, shard)].into(),
+            count: state.documents.len() as u64,
+            mapping: state.mapping.clone(),
+            settings: String::new(),
+            pipeline: Some(Default::default()),
+            server_version: "memory".into(),
+        };
+        Ok(Some(token).filter(|_| !self.is_silent))
     }
 }
 

@@ -1,0 +1,211 @@
+//! Documents of the index of which nothing is known: whoever wrote them, this run did not meet them.
+
+use crate::{
+    books::{Books, Halt},
+    job::{Counters, Job},
+    log::LogWriter,
+    roll::{ClosedRoll, Partition, Standing},
+    run::Run,
+    settle::{CONFIRM_BATCH, brake},
+    target::{Scanned, TargetError},
+};
+use std::{io, sync::Arc};
+use tokio::sync::watch;
+use tributary_sdk::{Listing, Presence};
+use tributary_state::{Fate, Row};
+
+/// Why a scan ended early.
+enum ScanFailure {
+    Target(TargetError),
+    Files(io::Error),
+}
+
+impl From<TargetError> for ScanFailure {
+    fn from(error: TargetError) -> Self {
+        Self::Target(error)
+    }
+}
+
+impl From<io::Error> for ScanFailure {
+    fn from(error: io::Error) -> Self {
+        Self::Files(error)
+    }
+}
+
+/// Documents of the index that this run did not meet.
+struct Strangers {
+    log: LogWriter,
+    /// Those that it met, and that rules keep out: nobody has to be asked about them.
+    filtered: LogWriter,
+    /// Documents in the index.
+    scanned: u64,
+}
+
+impl Run {
+    /// Finds strangers and deletes those that are proven gone. Only for a run without any gap.
+    pub(crate) async fn delete_strangers(
+        &mut self,
+        job: &Job,
+        books: &mut Books,
+        roll: &ClosedRoll,
+        progress: &watch::Sender<Counters>,
+    ) -> Result<(), Halt> {
+        let strangers = self.strangers(job, roll).await?;
+        let gone = match self.promises.listing {
+            Listing::Snapshot => strangers.log,
+            _ => self.confirmed(strangers.log, job, books).await?,
+        };
+        let deleted = books.counters.deleted;
+        let count = gone.count() + strangers.filtered.count();
+        if let Err(why) = brake(count + deleted, strangers.scanned + deleted, job) {
+            books.failure = Some(why);
+            return Ok(());
+        }
+        for gone in [strangers.filtered, gone] {
+            let mut rows = gone.close().await?;
+            loop {
+                let batch = rows.next_batch(CONFIRM_BATCH).await?;
+                if batch.is_empty() {
+                    break;
+                }
+                for row in batch {
+                    self.delete(row.id, row.version, None, books);
+                }
+                self.drain(job, books, progress, false).await?;
+            }
+            rows.remove().await?;
+        }
+        Ok(())
+    }
+
+    /// Lists the index and picks out what this run did not meet.
+    async fn strangers(&self, job: &Job, roll: &ClosedRoll) -> Result<Strangers, Halt> {
+        let begin = job.clock.now();
+        let mut attempt = 0;
+        loop {
+            let error = match self.scan_once(job, roll, attempt).await {
+                Ok(strangers) => return Ok(strangers),
+                Err(ScanFailure::Files(error)) => return Err(error.into()),
+                Err(ScanFailure::Target(error)) => error,
+            };
+            let is_over = job.clock.now().saturating_sub(begin) > job.settings.patience;
+            let again = crate::policy::request_consequence(error.kind)
+                == crate::policy::RequestConsequence::Again;
+            if !again || is_over {
+                return Err(Halt::Failed(format!(
+                    "the documents of the index could not be listed, so nothing was deleted: {}",
+                    error.message
+                )));
+            }
+            attempt += 1;
+            tracing::warn!(error = %error, attempt, "the scan of ids broke off and begins again");
+            let pause = crate::policy::pause(attempt, None);
+            job.clock.sleep(pause).await;
+        }
+    }
+
+    async fn scan_once(
+        &self,
+        job: &Job,
+        roll: &ClosedRoll,
+        attempt: u32,
+    ) -> Result<Strangers, ScanFailure> {
+        let list = |name: String| LogWriter::new(Arc::clone(&job.files), name, 1);
+        let mut found = Strangers {
+            log: list(format!("gone-{attempt}")),
+            filtered: list(format!("filtered-{attempt}")),
+            scanned: 0,
+        };
+        let mut scan = job.target.scan().await?;
+        if let Some(met) = roll.in_memory() {
+            while let Some(page) = scan.next().await? {
+                found.scanned += page.len() as u64;
+                for row in page {
+                    self.sort_out(met, row, &mut found).await?;
+                }
+            }
+            return Ok(found);
+        }
+        let parts = roll.partitions();
+        let writer = |part: usize| {
+            let name = format!("scan-{attempt}-{part:02}");
+            LogWriter::new(Arc::clone(&job.files), name, parts)
+        };
+        let mut writers: Vec<_> = (0..parts).map(writer).collect();
+        while let Some(page) = scan.next().await? {
+            found.scanned += page.len() as u64;
+            for row in page {
+                let part = roll.partition_of(self.hasher.hash(&row.id));
+                writers[part].push(&row).await?;
+            }
+        }
+        for (part, writer) in writers.into_iter().enumerate() {
+            let met = roll.load(part).await?;
+            let mut rows = writer.close().await?;
+            while let Some(row) = rows.next().await? {
+                self.sort_out(&met, row, &mut found).await?;
+            }
+            rows.remove().await?;
+        }
+        Ok(found)
+    }
+
+    /// Notes a document that this run did not meet, unless it was decided already what becomes of it:
+    /// because it was told gone (then the source was asked, or somebody wrote it since), or because the
+    /// last run knew it.
+    async fn sort_out(
+        &self,
+        met: &Partition,
+        row: Scanned,
+        found: &mut Strangers,
+    ) -> io::Result<()> {
+        let hash = self.hasher.hash(&row.id);
+        if self.claims.is_decided(hash) || self.kept.contains(hash) {
+            return Ok(());
+        }
+        match met.standing(hash) {
+            Standing::Met => Ok(()),
+            Standing::Filtered => found.filtered.push(&row).await,
+            Standing::Unmet => found.log.push(&row).await,
+        }
+    }
+
+    /// Those that the source confirms as gone. The others are remembered: what is missed a second time
+    /// in a row is gone.
+    async fn confirmed(
+        &mut self,
+        strangers: LogWriter,
+        job: &Job,
+        books: &mut Books,
+    ) -> Result<LogWriter, Halt> {
+        let mut gone = LogWriter::new(Arc::clone(&job.files), "confirmed".into(), 1);
+        let mut rows = strangers.close().await?;
+        loop {
+            let batch = rows.next_batch(CONFIRM_BATCH).await?;
+            if batch.is_empty() {
+                rows.remove().await?;
+                return Ok(gone);
+            }
+            let batch = batch.into_iter().map(|row| Row {
+                id: row.id,
+                fate: Fate::Kept,
+                fingerprint: 0,
+                version: Some(row.version),
+                home: None,
+                missed: false,
+            });
+            for (mut row, version, answer) in self.ask(batch.collect(), job).await? {
+                if answer == Some(Presence::Gone) {
+                    let (id, version) = (row.id, row.version.unwrap_or(version));
+                    gone.push(&Scanned { id, version }).await?;
+                    continue;
+                }
+                books.counters.kept += 1;
+                row.missed = answer == Some(Presence::Unknown);
+                let unit = books.manifests.unit_of_orphans();
+                books.keep(unit, row);
+            }
+            books.manifests.write().await?;
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A run that was interrupted goes on where it was, and counts as if it had not been.
+
+use crate::world::*;
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tributary_engine::Verdict;
+use tributary_state::{Folder, MemoryFolder};
+use tributary_testkit::memory::MemoryTarget;
+
+fn docs(unit: usize, ids: std::ops::Range<usize>, version: usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for n in ids {
+        let mut document = doc(format!("{unit}-{n:03}"));
+        document.body = json!({"v": version});
+        steps.push(Step::Document(document));
+        if n % 10 == 9 {
+            steps.extend([Step::Checkpoint, Step::Sleep(400)]);
+        }
+    }
+    steps
+}
+
+fn world(script: &Arc<Script>, target: &Arc<MemoryTarget>, folder: &Arc<MemoryFolder>) -> World {
+    World::over(Arc::clone(script), Arc::clone(target)).remembering(folder)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_walk_goes_on_at_its_last_checkpoint() {
+    let (target, folder) = (Arc::default(), Arc::new(MemoryFolder::default()));
+    let script = Arc::new(Script::of(vec![docs(0, 0..200, 1)]));
+    let first = timeout(
+        Duration::from_secs(5),
+        world(&script, &target, &folder).run(),
+    );
+    assert!(first.await.is_err());
+    folder.crash();
+    let second = world(&script, &target, &folder).run().await;
+    assert_eq!(second.outcome.verdict, Verdict::Completed);
+    let counters = second.counters();
+    assert_eq!((counters.extracted, counters.indexed), (200, 200));
+    let bytes: usize = (0..200)
+        .map(|n| {
+            target
+                .source(&format!("0-{n:03}"))
+                .unwrap()
+                .to_string()
+                .len()
+        })
+        .sum();
+    assert_eq!(counters.indexed_bytes, bytes as u64);
+    assert_eq!(target.writes("0-000"), 1);
+    let again = (0..200).filter(|n| target.writes(&format!("0-{n:03}")) > 1);
+    assert!(again.count() <= 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_job_begins_at_the_start() {
+    let (target, folder) = (Arc::default(), Arc::new(MemoryFolder::default()));
+    let script = Arc::new(Script::of(vec![docs(0, 0..200, 1)]));
+    let first = world(&script, &target, &folder).run();
+    assert!(timeout(Duration::from_secs(5), first).await.is_err());
+    let mut other = world(&script, &target, &folder);
+    other.job.id = "other".into();
+    assert_eq!(other.run().await.counters().indexed, 200);
+    assert_eq!(target.writes("0-000"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_met_before_an_interruption_is_not_missing_after_it() {
+    let (target, folder) = (Arc::default(), Arc::new(MemoryFolder::default()));
+    let old = Arc::new(Script::of(vec![docs(0, 0..200, 1), docs(1, 0..200, 1)]));
+    world(&old, &target, &folder).run().await;
+    let mut steps = [
+        docs(0, 5..50, 1),
+        vec![Step::Skip("0-050")],
+        docs(0, 51..200, 2),
+    ];
+    steps[0].push(Step::Checkpoint);
+    let new = Arc::new(Script::of(vec![steps.concat(), docs(1, 0..195, 1)]));
+    for seconds in [2, 3, 4] {
+        let run = world(&new, &target, &folder).run();
+        assert!(timeout(Duration::from_secs(seconds), run).await.is_err());
+        folder.crash();
+    }
+    let last = world(&new, &target, &folder).run().await;
+    assert_eq!(last.outcome.verdict, Verdict::Completed);
+    let mut deleted = target.deletions();
+    deleted.sort();
+    let gone = (0..5).map(|n| format!("0-{n:03}"));
+    let gone = gone.chain((195..200).map(|n| format!("1-{n:03}")));
+    assert_eq!(deleted, gone.collect::<Vec<_>>());
+    let counters = last.counters();
+    assert_eq!(
+        (counters.extracted, counters.indexed, counters.unchanged),
+        (390, 149, 240)
+    );
+    assert_eq!((counters.skipped, counters.deleted), (1, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn interrupted_anywhere_and_again_nothing_is_lost_and_all_is_counted() {
+    for seed in 0..60_u64 {
+        let mut dice = Dice(seed);
+        let (target, folder) = (
+            Arc::new(MemoryTarget::default()),
+            Arc::new(MemoryFolder::default()),
+        );
+        for round in 0..3 {
+            let mut truth = BTreeMap::new();
+            let mut units = Vec::new();
+            for unit in 0..1 + dice.roll(4) as usize {
+                let mut steps = Vec::new();
+                for n in 0..dice.roll(80) as usize {
+                    if dice.roll(6) == 0 {
+                        continue;
+                    }
+                    let version = if dice.roll(4) == 0 { round } else { 0 };
+                    truth.insert(format!("{unit}-{n:03}"), version);
+                    steps.extend(docs(unit, n..n + 1, version));
+                }
+                units.push(steps);
+            }
+            let script = Arc::new(Script::of(units));
+            let mut crashes = 0;
+            let job = |world: World| {
+                let mut world = world;
+                world.job.id = format!("job {round}");
+                world.settings(|settings| settings.ids_in_memory = 20)
+            };
+            let ran = loop {
+                let limit = match crashes < 6 {
+                    true => 20 + dice.roll(3000),
+                    false => u64::MAX >> 20,
+                };
+                let run = job(world(&script, &target, &folder)).run();
+                match timeout(Duration::from_millis(limit), run).await {
+                    Ok(ran) => break ran,
+                    Err(_) => {
+                        crashes += 1;
+                        if dice.roll(2) == 0 {
+                            folder.crash();
+                        }
+                        if dice.roll(8) == 0 {
+                            // The disk is lost.
+                            for (name, _) in folder.list().await.unwrap() {
+                                folder.remove(&name).await.unwrap();
+                            }
+                        }
+                    }
+                }
+            };
+            assert_eq!(ran.outcome.verdict, Verdict::Completed, "seed {seed}");
+            let ids: Vec<_> = truth.keys().cloned().collect();
+            assert_eq!(target.ids(), ids, "seed {seed} round {round}");
+            for (id, version) in &truth {
+                let source = target.source(id).unwrap();
+                assert_eq!(source["v"], *version, "seed {seed} round {round} {id}");
+            }
+            let counters = ran.counters();
+            let met = counters.indexed + counters.unchanged;
+            assert_eq!(counters.extracted, ids.len() as u64, "seed {seed}");
+            assert_eq!(met, ids.len() as u64, "seed {seed} round {round}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_wrote_before_or_during_an_interruption_is_put_right() {
+    let (target, folder) = (Arc::new(MemoryTarget::default()), Arc::default());
+    let script = Arc::new(Script::of(vec![docs(0, 0..200, 1)]));
+    world(&script, &target, &folder).run().await;
+    target.put("0-150", json!({"v": "before"}));
+    let mut job = world(&script, &target, &folder);
+    job.job.id = "second".into();
+    assert!(timeout(Duration::from_secs(4), job.run()).await.is_err());
+    folder.crash();
+    target.put("0-160", json!({"v": "meanwhile"}));
+    target.put("0-005", json!({"v": "behind"}));
+    let mut job = world(&script, &target, &folder);
+    job.job.id = "second".into();
+    let second = job.run().await;
+    let counters = second.counters();
+    assert_eq!((counters.indexed, counters.unchanged), (2, 198));
+    let v = |id: &str| target.source(id).unwrap()["v"].clone();
+    assert_eq!((v("0-150"), v("0-160")), (json!(1), json!(1)));
+    // Where the walk had been already, the next sync sees it.
+    let mut job = world(&script, &target, &folder);
+    job.job.id = "third".into();
+    assert_eq!(job.run().await.counters().indexed, 1);
+    assert_eq!(v("0-005"), json!(1));
+}
