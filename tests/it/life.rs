@@ -28,14 +28,14 @@ scenarios!(
     job_types_without_a_feature_end_with_a_clear_error,
 );
 
-/// A table whose reading takes about a minute unless somebody ends it.
-async fn slow_source(engine: &Arc<Engine>) -> Result<Ready> {
+/// A table whose reading takes a second for five rows.
+pub(crate) async fn slow_source(engine: &Arc<Engine>, rows: usize) -> Result<Ready> {
     let server = shared::postgres().await?;
     let database = name("slow").replace('-', "_");
     server.psql(&format!("CREATE DATABASE {database}")).await?;
     for statement in [
         "CREATE TABLE t (id int PRIMARY KEY, v text)",
-        "INSERT INTO t SELECT n, 'v' FROM generate_series(1, 300) n",
+        &format!("INSERT INTO t SELECT n, 'v' FROM generate_series(1, {rows}) n"),
     ] {
         server.psql_in(&database, statement).await?;
     }
@@ -60,7 +60,7 @@ async fn slow_source(engine: &Arc<Engine>) -> Result<Ready> {
     Ok(ready)
 }
 
-async fn begun(ready: &Ready) -> Result<String> {
+pub(crate) async fn begun(ready: &Ready) -> Result<String> {
     let job = ready
         .engine
         .start_job(&ready.connector, JobType::Full)
@@ -74,7 +74,7 @@ async fn begun(ready: &Ready) -> Result<String> {
 }
 
 async fn a_running_job_is_canceled_within_ten_seconds(engine: Arc<Engine>) -> Result<()> {
-    let ready = slow_source(&engine).await?;
+    let ready = slow_source(&engine, 300).await?;
     let job = begun(&ready).await?;
     let begin = Instant::now();
     engine.cancel_job(&job).await?;
@@ -92,7 +92,7 @@ async fn a_running_job_is_canceled_within_ten_seconds(engine: Arc<Engine>) -> Re
 async fn a_stopped_service_suspends_its_job_and_the_next_one_takes_it(
     engine: Arc<Engine>,
 ) -> Result<()> {
-    let mut ready = slow_source(&engine).await?;
+    let mut ready = slow_source(&engine, 300).await?;
     let job = begun(&ready).await?;
     let (took, code) = ready.service.terminate().await?;
     assert_eq!(code, Some(0), "{}", ready.service.log());

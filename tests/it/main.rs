@@ -14,6 +14,7 @@ mod layering;
 mod life;
 mod postgresql;
 mod service;
+mod takeover;
 mod unchanged;
 
 /// Makes each scenario a test for each engine, by the name of the engine.

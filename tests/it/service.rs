@@ -117,6 +117,22 @@ impl Service {
         Ok((begin.elapsed(), status.code()))
     }
 
+    /// Ends it without a word (`kill -9`).
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Sends it a signal by name: `STOP` and `CONT` make it stand still and go on.
+    pub(crate) async fn signal(&self, name: &str) -> Result<()> {
+        let id = self.child.id().context("it has ended already")?;
+        let mut command = Command::new("kill");
+        let status = command.arg(format!("-{name}")).arg(id.to_string()).status();
+        if !status.await?.success() {
+            bail!("kill -{name} failed");
+        }
+        Ok(())
+    }
+
     /// Waits for it to end by itself.
     pub(crate) async fn ended(&mut self) -> Result<Option<i32>> {
         let status = tokio::time::timeout(LIMIT, self.child.wait()).await;

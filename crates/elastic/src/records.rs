@@ -258,14 +258,14 @@ impl Records for ElasticRecords {
         id: &str,
         change: &JobChange,
         seen: Option<Seen>,
-    ) -> Result<(), RecordsError> {
+    ) -> Result<Option<Seen>, RecordsError> {
         if seen.is_none()
             && self.mode().await? == Mode::Api
             && self.change_job_by_api(id, change).await?
         {
-            return Ok(());
+            return Ok(None);
         }
-        self.update_job(id, change, seen).await
+        self.update_job(id, change, seen).await.map(Some)
     }
 }
 

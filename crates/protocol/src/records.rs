@@ -128,8 +128,11 @@ pub enum JobChange {
         worker_hostname: String,
         /// The connector's cursor, for an incremental job.
         sync_cursor: Option<Value>,
+        /// Merged into `metadata`.
+        metadata: Map<String, Value>,
     },
-    /// How far it is (service sheet §4 step 5): `last_seen` too.
+    /// How far it is (service sheet §4 step 5): `last_seen` too. Made conditional, this is the heartbeat
+    /// that keeps a lease: it is sent once, and listings may show the record as it was before.
     Stats {
         /// Documents written.
         indexed: u64,
@@ -182,14 +185,14 @@ pub trait Records: Send + Sync {
         job_type: JobType,
         trigger_method: TriggerMethod,
     ) -> Result<String, RecordsError>;
-    /// Changes a sync job. A missing record is `NotFound`; a step that the state machine does not know
-    /// is `Rejected`.
+    /// Changes a sync job; the answer says which write of the record that was, if `seen` was given. A
+    /// missing record is `NotFound`; a step that the state machine does not know is `Rejected`.
     async fn change_job(
         &self,
         id: &str,
         change: &JobChange,
         seen: Option<Seen>,
-    ) -> Result<(), RecordsError>;
+    ) -> Result<Option<Seen>, RecordsError>;
 }
 
 /// Why the records could not be read or written.

@@ -100,11 +100,13 @@ pub fn sync_started(job_type: JobType) -> Partial {
 }
 
 /// Section 4, step 2: this instance takes the job. An incremental one takes the connector's cursor
-/// along; `stored_cursor` is what the job record holds already, from before it was suspended.
+/// along; `stored_cursor` is what the job record holds already, from before it was suspended. `metadata`
+/// is merged into the job's.
 pub fn job_claimed(
     worker_hostname: &str,
     sync_cursor: Option<&Value>,
     stored_cursor: Option<&Value>,
+    metadata: Option<&Map<String, Value>>,
     now: DateTime<Utc>,
 ) -> Partial {
     let now = timestamp::to_text(now);
@@ -117,6 +119,9 @@ pub fn job_claimed(
     if let Some(cursor) = sync_cursor {
         let connector = partial! {"sync_cursor": replacing(stored_cursor, cursor)};
         partial.insert("connector".into(), connector.into());
+    }
+    if let Some(metadata) = metadata {
+        partial.insert("metadata".into(), metadata.clone().into());
     }
     partial
 }

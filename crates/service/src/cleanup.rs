@@ -1,6 +1,6 @@
 //! Jobs that lost their service (service sheet §3, cleanup).
 
-use crate::{change::change_connector, context::Context, trouble::TurnErrors};
+use crate::{change::change_connector, context::Context, lease::Mark, trouble::TurnErrors};
 use serde_json::Map;
 use std::{collections::HashMap, time::Duration};
 use tributary_protocol::{
@@ -70,7 +70,8 @@ async fn turn(
         }
         let connector = connector_of(job, &ours);
         let is_lost = match connector {
-            Some(_) => job.record.is_idle(now),
+            // Those of our own instances have leases, and are taken over.
+            Some(_) => Mark::of(&job.record).nonce.is_none() && job.record.is_idle(now),
             None => connector_of(job, &all).is_none(),
         };
         if is_lost && let Err(error) = end(context, job, connector).await {

@@ -1,7 +1,7 @@
 //! The connector service: the loops that keep connector records and run sync jobs.
 //!
 //! Read in this order: [`config`], [`host`] (what the service needs from the world), [`service`] (the
-//! whole), then the loops `heartbeat`, `schedule` with `check`, `execute` with `job`, `cleanup`.
+//! whole), then the loops `heartbeat`, `schedule` with `check`, `execute` with `job` and `lease`, `cleanup`.
 //!
 //! Three rules hold everywhere:
 //!
@@ -29,6 +29,7 @@ mod failure;
 mod fairness;
 mod heartbeat;
 mod job;
+mod lease;
 mod observed;
 mod preflight;
 mod prepare;

@@ -40,7 +40,9 @@ metrics! {
     JOBS_STARTED = "tributary_jobs_started_total", "counter", [SERVICE_TYPE, JOB_TYPE],
         "Sync jobs that were claimed.";
     JOBS_ENDED = "tributary_jobs_ended_total", "counter", [SERVICE_TYPE, JOB_TYPE, VERDICT],
-        "Sync jobs that ended: `completed`, `warning` (completed, but something could not be read), `error`, `canceled`, `suspended`.";
+        "Sync jobs that ended: `completed`, `warning` (completed, but something could not be read), `error`, `canceled`, `suspended`, `lost` (another instance has the job).";
+    JOBS_TAKEN_OVER = "tributary_jobs_taken_over_total", "counter", [],
+        "Sync jobs that were taken away from an instance that had fallen silent.";
     JOBS_RUNNING = "tributary_jobs_running", "gauge", [JOB_TYPE],
         "Sync jobs that run now.";
     DOCUMENTS_EXTRACTED = "tributary_documents_extracted_total", "counter", [SERVICE_TYPE],

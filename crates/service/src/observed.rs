@@ -99,7 +99,7 @@ impl Records for ObservedRecords {
         id: &str,
         change: &JobChange,
         seen: Option<Seen>,
-    ) -> Result<(), RecordsError> {
+    ) -> Result<Option<Seen>, RecordsError> {
         self.note(self.inner.change_job(id, change, seen).await)
     }
 }

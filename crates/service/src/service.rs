@@ -7,7 +7,7 @@ use crate::{
     execute::{self, Lane},
     preflight,
 };
-use crate::{cleanup, failure::panic_text, heartbeat, schedule};
+use crate::{cleanup, failure::panic_text, heartbeat, lease::takeover, schedule};
 use futures_util::FutureExt;
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -133,6 +133,13 @@ fn begin(context: &Arc<Context>, actions: Actions) -> JoinSet<String> {
     if actions.sync_access_control {
         let lane = execute::run(Arc::clone(context), Lane::AccessControl);
         loops.spawn(guarded("sync_access_control", lane));
+    }
+    if actions.cleanup || actions.sync_content || actions.sync_access_control {
+        let shared = Arc::clone(context);
+        loops.spawn(guarded(
+            "takeover",
+            async move { takeover::run(&shared).await },
+        ));
     }
     if actions.cleanup {
         let shared = Arc::clone(context);

@@ -181,11 +181,12 @@ mod tests {
             .values_mut()
             .for_each(|shard| shard.max_seq_no += 3);
         assert!(token().is_followed_by(&now));
-        for change in [
-            |now: &mut Token| now.index_uuid = "v".into(),
+        let changes: [fn(&mut Token); 3] = [
+            |now| now.index_uuid = "v".into(),
             |now| now.pipeline = Some(("p".into(), "y".into())),
             |now| now.settings = "t".into(),
-        ] {
+        ];
+        for change in changes {
             let mut other = now.clone();
             change(&mut other);
             assert!(!token().is_followed_by(&other));

@@ -54,9 +54,12 @@ impl ElasticRecords {
         change: &JobChange,
     ) -> Result<bool, RecordsError> {
         match change {
+            // The API has no place for it.
+            JobChange::Claim { metadata, .. } if !metadata.is_empty() => Ok(false),
             JobChange::Claim {
                 worker_hostname,
                 sync_cursor,
+                metadata: _,
             } => {
                 // The API would let anybody claim anything.
                 let job = self.existing_job(id).await?.record;

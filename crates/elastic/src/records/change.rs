@@ -19,7 +19,8 @@ impl ElasticRecords {
     ) -> Result<(), RecordsError> {
         if !builds_on_the_record(change) {
             let partial = self.connector_partial(change, None)?;
-            return CONNECTORS.update(&self.client, id, &partial, seen).await;
+            let updated = CONNECTORS.update(&self.client, id, &partial, seen).await;
+            return updated.map(drop);
         }
         let mut attempt = 1;
         loop {
@@ -42,7 +43,7 @@ impl ElasticRecords {
                 {
                     attempt += 1;
                 }
-                other => return other,
+                other => return other.map(drop),
             }
         }
     }
@@ -110,7 +111,7 @@ impl ElasticRecords {
         id: &str,
         change: &JobChange,
         seen: Option<Seen>,
-    ) -> Result<(), RecordsError> {
+    ) -> Result<Seen, RecordsError> {
         if let JobChange::Stats {
             indexed,
             indexed_bytes,
@@ -121,7 +122,14 @@ impl ElasticRecords {
             let counters = JobCounters::of_bytes(*indexed, *indexed_bytes, *deleted);
             let metadata = (!metadata.is_empty()).then_some(metadata);
             let partial = updates::job_stats(counters, metadata, self.now());
-            return SYNC_JOBS.update(&self.client, id, &partial, seen).await;
+            return match seen {
+                Some(seen) => {
+                    SYNC_JOBS
+                        .update_once(&self.client, id, &partial, seen)
+                        .await
+                }
+                None => SYNC_JOBS.update(&self.client, id, &partial, None).await,
+            };
         }
         let mut attempt = 1;
         loop {
@@ -161,12 +169,14 @@ impl ElasticRecords {
             JobChange::Claim {
                 worker_hostname,
                 sync_cursor,
+                metadata,
             } => {
                 become_(JobStatus::InProgress)?;
                 updates::job_claimed(
                     worker_hostname,
                     sync_cursor.as_ref(),
                     job.connector.sync_cursor.as_ref(),
+                    (!metadata.is_empty()).then_some(metadata),
                     self.now(),
                 )
             }

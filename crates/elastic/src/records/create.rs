@@ -146,7 +146,7 @@ impl ElasticRecords {
                 Err(error) if error.kind == RecordsErrorKind::Conflict && attempt < ATTEMPTS => {
                     attempt += 1;
                 }
-                other => return other,
+                other => return other.map(drop),
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::{
     Client, Flavor, RequestError, RequestErrorKind,
     path::{is_addressable, path, with},
-    transport::Request,
+    transport::{Reply, Request},
 };
 use reqwest::Method;
 use serde::Deserialize;
@@ -145,37 +145,59 @@ impl Documents {
         id: &str,
         change: &Partial,
         seen: Option<Seen>,
-    ) -> Result<(), RecordsError> {
+    ) -> Result<Seen, RecordsError> {
         if !is_addressable(id) {
             return Err(self.missing(client, id));
         }
         let what = format!("change the {} {id}", self.record);
-        let mut at = self.write_path(client, "_update", id).await?;
-        match seen {
-            Some(seen) => {
-                at = with(at, "if_seq_no", &seen.seq_no.to_string());
-                at = with(at, "if_primary_term", &seen.primary_term.to_string());
-            }
-            None => at = with(at, "retry_on_conflict", "5"),
-        }
+        let at = self.write_path(client, "_update", id, true).await?;
+        let at = match seen {
+            Some(seen) => in_version(at, seen),
+            None => with(at, "retry_on_conflict", "5"),
+        };
         let request = Request::post(at, &what).json(&json!({"doc": change}));
         let error = match client.send(&request).await {
-            Ok(_) => return Ok(()),
+            Ok(reply) => return written(client, &reply, &what),
             Err(error) => error,
         };
+        if error.is(RequestErrorKind::Conflict)
+            && error.uncertain
+            && let Some(now) = self.get(client, id).await?
+            && contains(&now.source, change)
+        {
+            return Ok(now.seen);
+        }
+        Err(self.not_updated(client, id, error))
+    }
+
+    /// Changes the given properties of a document that is still in this version. Sent once, and listings
+    /// learn of it when they do: a change that is made again and again costs no refresh each time.
+    pub(super) async fn update_once(
+        &self,
+        client: &Client,
+        id: &str,
+        change: &Partial,
+        seen: Seen,
+    ) -> Result<Seen, RecordsError> {
+        if !is_addressable(id) {
+            return Err(self.missing(client, id));
+        }
+        let what = format!("change the {} {id}", self.record);
+        let at = in_version(self.write_path(client, "_update", id, false).await?, seen);
+        let request = Request::post(at, &what).json(&json!({"doc": change}));
+        match client.send_once(&request).await {
+            Ok(reply) => written(client, &reply, &what),
+            Err(error) => Err(self.not_updated(client, id, error)),
+        }
+    }
+
+    fn not_updated(&self, client: &Client, id: &str, error: RequestError) -> RecordsError {
         match error.kind {
-            RequestErrorKind::Conflict if error.uncertain => {
-                let now = self.get(client, id).await?;
-                if now.is_some_and(|now| contains(&now.source, change)) {
-                    return Ok(());
-                }
-                Err(self.overtaken(client, id))
-            }
-            RequestErrorKind::Conflict => Err(self.overtaken(client, id)),
+            RequestErrorKind::Conflict => self.overtaken(client, id),
             RequestErrorKind::NotFound if error.server_kind == "document_missing_exception" => {
-                Err(self.missing(client, id))
+                self.missing(client, id)
             }
-            _ => Err(error.into()),
+            _ => error.into(),
         }
     }
 
@@ -187,7 +209,7 @@ impl Documents {
         document: &Map<String, Value>,
     ) -> Result<(), RecordsError> {
         let what = format!("create a {}", self.record);
-        let at = self.write_path(client, "_create", id).await?;
+        let at = self.write_path(client, "_create", id, true).await?;
         let request = Request::put(at, &what).json(&Value::Object(document.clone()));
         match client.send(&request).await {
             Ok(_) => Ok(()),
@@ -202,8 +224,12 @@ impl Documents {
         client: &Client,
         verb: &str,
         id: &str,
+        refresh: bool,
     ) -> Result<String, RequestError> {
-        let at = with(path(&[self.alias, verb, id]), "refresh", "true");
+        let mut at = path(&[self.alias, verb, id]);
+        if refresh {
+            at = with(at, "refresh", "true");
+        }
         // Without it, an index would take the alias's place when somebody has deleted both.
         Ok(if client.info().await?.knows_require_alias() {
             with(at, "require_alias", "true")
@@ -222,6 +248,21 @@ impl Documents {
             ),
         )
     }
+}
+
+/// Only if the document is in this version.
+fn in_version(at: String, seen: Seen) -> String {
+    let at = with(at, "if_seq_no", &seen.seq_no.to_string());
+    with(at, "if_primary_term", &seen.primary_term.to_string())
+}
+
+/// Which write of a document an answer to `_update` speaks of.
+fn written(client: &Client, reply: &Reply, what: &str) -> Result<Seen, RecordsError> {
+    let written: Written = client.json(reply, what)?;
+    Ok(Seen {
+        seq_no: written.seq_no,
+        primary_term: written.primary_term,
+    })
 }
 
 /// Whether a partial update has been made: nothing in it would change the document.
@@ -244,6 +285,14 @@ struct Page {
 struct Hits {
     #[serde(default)]
     hits: Vec<Hit>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    #[serde(rename = "_seq_no")]
+    seq_no: u64,
+    #[serde(rename = "_primary_term")]
+    primary_term: u64,
 }
 
 #[derive(Deserialize)]

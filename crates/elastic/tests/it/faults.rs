@@ -111,6 +111,7 @@ async fn records_are_changed_once_though_answers_get_lost() {
             let claim = JobChange::Claim {
                 worker_hostname: "host-1".to_owned(),
                 sync_cursor: None,
+                metadata: serde_json::Map::new(),
             };
             let seen = records.job(&job).await.unwrap().unwrap().seen;
             records.change_job(&job, &claim, Some(seen)).await.unwrap();

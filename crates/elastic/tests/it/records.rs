@@ -121,6 +121,7 @@ pub(crate) fn claim() -> JobChange {
     JobChange::Claim {
         worker_hostname: "host-1".to_owned(),
         sync_cursor: None,
+        metadata: Map::new(),
     }
 }
 

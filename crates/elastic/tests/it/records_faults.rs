@@ -24,7 +24,7 @@ async fn records(mode: Mode, replies: Vec<Reply>) -> (Fake, ElasticRecords, Arc<
 }
 
 fn updated() -> Reply {
-    Reply::new(200, r#"{"result":"updated"}"#)
+    Reply::new(200, r#"{"result":"updated","_seq_no":9,"_primary_term":2}"#)
 }
 
 fn document(source: Value) -> Reply {
@@ -55,6 +55,7 @@ fn claim() -> JobChange {
     JobChange::Claim {
         worker_hostname: "host-1".to_owned(),
         sync_cursor: Some(json!({"a": 1})),
+        metadata: Map::new(),
     }
 }
 
@@ -143,6 +144,7 @@ async fn calls_the_api_as_the_sheet_says() {
 #[tokio::test]
 async fn a_condition_is_never_dropped() {
     let (fake, records, _) = records(Mode::Api, vec![updated(), updated()]).await;
+    assert_eq!(records.mode().await.unwrap(), Mode::Api);
     records
         .change_connector("c1", &ConnectorChange::CheckIn, Some(SEEN))
         .await
@@ -153,21 +155,61 @@ async fn a_condition_is_never_dropped() {
         deleted: 0,
         metadata: Map::new(),
     };
-    records.change_job("j1", &stats, Some(SEEN)).await.unwrap();
+    let written = records.change_job("j1", &stats, Some(SEEN)).await.unwrap();
+    let (seq_no, primary_term) = (9, 2);
+    let expected = Seen {
+        seq_no,
+        primary_term,
+    };
+    assert_eq!(written, Some(expected));
     let seen = fake.seen();
     assert_eq!(
-        seen[0].line(),
+        seen[1].line(),
         "POST /.elastic-connectors/_update/c1?refresh=true&require_alias=true&if_seq_no=7&if_primary_term=2"
     );
     assert_eq!(
-        seen[0].json(),
+        seen[1].json(),
         json!({"doc": {"last_seen": "2026-11-25T07:02:41.123456+00:00"}})
     );
-    assert!(
-        seen[1]
-            .path
-            .starts_with("/.elastic-connectors-sync-jobs/_update/j1?refresh=true")
+    // The heartbeat of a lease costs no refresh.
+    assert_eq!(
+        seen[2].line(),
+        "POST /.elastic-connectors-sync-jobs/_update/j1?require_alias=true&if_seq_no=7&if_primary_term=2"
     );
+}
+
+/// The heartbeat of a lease is sent again by whoever keeps the lease, and not in between.
+#[tokio::test]
+async fn a_conditional_progress_report_is_sent_once() {
+    let (fake, records, _) = records(Mode::Api, vec![Reply::new(503, ""), updated()]).await;
+    assert_eq!(records.mode().await.unwrap(), Mode::Api);
+    let stats = JobChange::Stats {
+        indexed: 3,
+        indexed_bytes: 0,
+        deleted: 0,
+        metadata: Map::new(),
+    };
+    let error = records
+        .change_job("j1", &stats, Some(SEEN))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, RecordsErrorKind::Unavailable);
+    assert_eq!(fake.seen().len(), 2);
+}
+
+/// The mark of a lease has no place in the API's call.
+#[tokio::test]
+async fn a_claim_with_metadata_is_made_on_the_index() {
+    let job = || document(json!({"status": "pending"}));
+    let (fake, records, _) = records(Mode::Api, vec![job(), updated()]).await;
+    let mark = json!({"tributary": {"lease": {"nonce": "n"}}});
+    let claim = JobChange::Claim {
+        worker_hostname: "host-1".to_owned(),
+        sync_cursor: None,
+        metadata: mark.as_object().cloned().unwrap(),
+    };
+    records.change_job("j1", &claim, None).await.unwrap();
+    assert_eq!(fake.seen()[2].json()["doc"]["metadata"], mark);
 }
 
 #[tokio::test]

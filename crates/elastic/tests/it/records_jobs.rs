@@ -26,6 +26,7 @@ async fn a_job_goes_from_pending_to_its_end() {
                 JobChange::Claim {
                     worker_hostname: "host-1".to_owned(),
                     sync_cursor: Some(json!({"since": 7})),
+                    metadata: map(json!({})),
                 },
             )
             .await;

@@ -110,7 +110,7 @@ fn scheduled_and_started() {
 #[test]
 fn claim_and_stats() {
     check(
-        job_claimed("worker-1", None, None, now()),
+        job_claimed("worker-1", None, None, None, now()),
         json!({
             "status": "in_progress", "started_at": NOW, "last_seen": NOW,
             "worker_hostname": "worker-1"
@@ -121,11 +121,13 @@ fn claim_and_stats() {
             "worker-1",
             Some(&json!({"page": 2})),
             Some(&json!({"old": 1})),
+            Some(&map(json!({"tributary": {"lease": {"nonce": "n"}}}))),
             now(),
         ),
         json!({
             "status": "in_progress", "started_at": NOW, "last_seen": NOW,
-            "worker_hostname": "worker-1", "connector": {"sync_cursor": {"page": 2, "old": null}}
+            "worker_hostname": "worker-1", "connector": {"sync_cursor": {"page": 2, "old": null}},
+            "metadata": {"tributary": {"lease": {"nonce": "n"}}}
         }),
     );
     check(

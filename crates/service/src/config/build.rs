@@ -231,6 +231,7 @@ fn service(reader: &mut Reader<'_>) -> ServiceConfig {
         max_concurrent_scheduling_tasks: reader.get(&keys::MAX_CONCURRENT_SCHEDULING_TASKS),
         max_file_download_size: reader.get(&keys::MAX_FILE_DOWNLOAD_SIZE),
         job_cleanup_interval: reader.get(&keys::JOB_CLEANUP_INTERVAL),
+        job_lease: reader.get(&keys::JOB_LEASE),
         state_dir: reader.get(&keys::STATE_DIR),
         log_level: reader.get(&keys::LOG_LEVEL),
         health_address: reader.get(&keys::HEALTH_ADDRESS),

@@ -294,6 +294,11 @@ keys! {
         "service.job_cleanup_interval", Some("300"), SECONDS, None,
         "The pause between two searches for jobs that nobody works on any more."
     }
+    JOB_LEASE: Duration, value::lease, {
+        "service.job_lease", Some("30"), SECONDS, None,
+        "After this time without a sign of life from the instance that runs a job, another one takes \
+         the job over. At least 10."
+    }
     STATE_DIR: Option<PathBuf>, value::folder, {
         "service.state_dir", None, None, Some("/var/lib/tributary"),
         "Where this service keeps what it knows of each index, so that unchanged documents are not sent \

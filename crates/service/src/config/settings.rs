@@ -155,6 +155,8 @@ pub struct ServiceConfig {
     pub max_file_download_size: u64,
     /// The pause between two searches for abandoned jobs.
     pub job_cleanup_interval: Duration,
+    /// How long an instance may be silent before another one takes its jobs over.
+    pub job_lease: Duration,
     /// Where is kept what is known of indices; `None` for the usual place.
     pub state_dir: Option<PathBuf>,
     /// The least important messages to log.

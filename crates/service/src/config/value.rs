@@ -74,6 +74,14 @@ pub(super) fn some_seconds(node: &Node, environment: &dyn Environment) -> Result
         .ok_or_else(|| wrong("a number of seconds above 0", node))
 }
 
+/// A time in which several heartbeats and a last request have room.
+pub(super) fn lease(node: &Node, environment: &dyn Environment) -> Result<Duration, String> {
+    seconds(node, environment)
+        .ok()
+        .filter(|duration| *duration >= Duration::from_secs(10))
+        .ok_or_else(|| wrong("a number of seconds, at least 10", node))
+}
+
 pub(super) fn count<T: TryFrom<u64>>(node: &Node, _: &dyn Environment) -> Result<T, String> {
     whole_number(node)
         .and_then(|number| T::try_from(number).ok())

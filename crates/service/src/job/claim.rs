@@ -4,16 +4,21 @@ use crate::{
     change::{Changed, change_connector},
     context::Context,
     failure::Failure,
+    lease::{Lease, Mark, new_nonce},
 };
 use serde_json::Map;
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tributary_protocol::{
     Connector, JobStatus, JobType, SyncJob,
     records::{
-        ConnectorChange, JobChange, JobFilter, RecordsError, RecordsErrorKind, SyncEnd, Versioned,
+        ConnectorChange, JobChange, JobFilter, RecordsError, RecordsErrorKind, Seen, SyncEnd,
+        Versioned,
     },
 };
 
@@ -30,6 +35,12 @@ pub(super) struct Claimed {
     pub(super) connector: Connector,
     /// The job as it was before the claim.
     pub(super) job: SyncJob,
+    /// What its record knows us by.
+    pub(super) nonce: String,
+    /// The record after the claim; `None` if it has to be read.
+    pub(super) seen: Option<Seen>,
+    /// Until when we may work on it.
+    pub(super) lease: Arc<Lease>,
 }
 
 impl Claimed {
@@ -53,7 +64,11 @@ pub(super) async fn claim(
     let Some(connector) = out_of_reach_is_none(mark(context, connector_id, job_type).await)? else {
         return Ok(None);
     };
-    let taken = match take(context, &connector, &job).await {
+    let nonce = new_nonce();
+    let length = context.config.service.job_lease;
+    // Before the claim is sent: others count from when they see it.
+    let started = context.clock().now();
+    let taken = match take(context, &connector, &job, &nonce).await {
         Ok(taken) => taken,
         Err(error) if error.kind == RecordsErrorKind::Unavailable => {
             // Whatever was written is put right by cleanup.
@@ -72,9 +87,12 @@ pub(super) async fn claim(
         }
     };
     match taken {
-        Taken::Ours => Ok(Some(Claimed {
+        Taken::Ours(seen) => Ok(Some(Claimed {
             connector,
             job: job.record,
+            nonce,
+            seen,
+            lease: Arc::new(Lease::new(Arc::clone(context.clock()), length, started)),
         })),
         Taken::ByAnother => Ok(None),
         Taken::Over(status) => {
@@ -166,8 +184,8 @@ async fn is_worked_on(
 
 /// What became of the job.
 enum Taken {
-    /// We have it.
-    Ours,
+    /// We have it, with its record in this version.
+    Ours(Option<Seen>),
     /// Somebody else runs it, and keeps the connector's record.
     ByAnother,
     /// It does not wait any more, and nobody runs it.
@@ -178,28 +196,24 @@ async fn take(
     context: &Context,
     connector: &Connector,
     job: &Versioned<SyncJob>,
+    nonce: &str,
 ) -> Result<Taken, RecordsError> {
     let id = &job.record.id;
-    let hostname = &context.host.hostname;
     let is_incremental = job.record.job_type == JobType::Incremental;
     let change = JobChange::Claim {
-        worker_hostname: hostname.clone(),
+        worker_hostname: context.host.hostname.clone(),
         sync_cursor: connector.sync_cursor.clone().filter(|_| is_incremental),
+        metadata: Mark::claimed(nonce, context.config.service.job_lease),
     };
-    let doubt = AtomicBool::new(false);
     let mut seen = job.seen;
     for _ in 0..ATTEMPTS {
         let claimed = context
-            .persist(PATIENCE, || async {
-                let claimed = context.records.change_job(id, &change, Some(seen)).await;
-                if is_unavailable(&claimed) {
-                    doubt.store(true, Ordering::Relaxed);
-                }
-                claimed
+            .persist(PATIENCE, || {
+                context.records.change_job(id, &change, Some(seen))
             })
             .await;
         match claimed {
-            Ok(()) => return Ok(Taken::Ours),
+            Ok(written) => return Ok(Taken::Ours(written)),
             Err(error) if error.kind == RecordsErrorKind::NotFound => {
                 return Ok(Taken::Over(JobStatus::Canceled));
             }
@@ -215,9 +229,10 @@ async fn take(
         let record = &now.record;
         if record.status.is_active() {
             // If the answer to our own claim was lost, this is it.
-            let ours =
-                doubt.load(Ordering::Relaxed) && record.worker_hostname.as_ref() == Some(hostname);
-            return Ok(if ours { Taken::Ours } else { Taken::ByAnother });
+            return Ok(match Mark::of(record).is_of(nonce) {
+                true => Taken::Ours(Some(now.seen)),
+                false => Taken::ByAnother,
+            });
         }
         if !record.status.is_waiting() {
             return Ok(Taken::Over(record.status));

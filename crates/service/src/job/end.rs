@@ -10,13 +10,14 @@ use crate::{
     change::{Changed, change_connector},
     context::Context,
     failure::Failure,
+    lease::Mark,
     metric_names::{JOB_TYPE, JOBS_ENDED, SERVICE_TYPE, VERDICT},
     running::{Control, Why},
 };
 use std::time::Duration;
 use tributary_engine::{Counters, Verdict};
 use tributary_protocol::{
-    JobStatus, SyncJob,
+    JobStatus,
     records::{ConnectorChange, JobChange, RecordsError, RecordsErrorKind, SyncEnd},
 };
 
@@ -35,9 +36,10 @@ pub(super) async fn write(
 ) {
     let (mut end, is_warning) = sync_end(context, claimed, control, progress, worked);
     let written = write_records(context, claimed, &mut end).await;
-    let verdict = match (end.status, is_warning) {
-        (JobStatus::Completed, true) => "warning",
-        (status, _) => status.as_str(),
+    let verdict = match (&written, end.status, is_warning) {
+        (Ok(Job::NotOurs), ..) => "lost",
+        (_, JobStatus::Completed, true) => "warning",
+        (_, status, _) => status.as_str(),
     };
     let labels = [
         (SERVICE_TYPE, claimed.service_type()),
@@ -71,7 +73,7 @@ fn sync_end(
 ) -> (SyncEnd, bool) {
     let mut is_warning = false;
     let mut total = None;
-    let (counters, metadata, result) = match worked {
+    let (counters, mut metadata, result) = match worked {
         Worked::Outcome(outcome, findings) => {
             progress.note(&outcome.counters);
             total = outcome.total_documents;
@@ -105,6 +107,7 @@ fn sync_end(
         ..
     } = counters;
     let (status, error) = result;
+    Mark::ended(&claimed.nonce, &mut metadata);
     let end = SyncEnd {
         job_type: claimed.job.job_type,
         status,
@@ -152,11 +155,9 @@ async fn write_records(
     context: &Context,
     claimed: &Claimed,
     end: &mut SyncEnd,
-) -> Result<(), RecordsError> {
+) -> Result<Job, RecordsError> {
     let (job, written) = context
-        .persist(PATIENCE, || {
-            write_job(context, &claimed.job.id, end.clone())
-        })
+        .persist(PATIENCE, || write_job(context, claimed, end.clone()))
         .await?;
     *end = written;
     match job {
@@ -166,7 +167,7 @@ async fn write_records(
                 job = claimed.job.id,
                 "somebody else ended the job, or took it over"
             );
-            return Ok(());
+            return Ok(job);
         }
     }
     let id = &claimed.connector.id;
@@ -183,29 +184,33 @@ async fn write_records(
             "the connector was deleted while it was synced"
         );
     }
-    Ok(())
+    Ok(job)
 }
 
 /// Writes the end into the job's record; the answer says what was written. A cancel that came at the
 /// last moment counts.
 async fn write_job(
     context: &Context,
-    id: &str,
+    claimed: &Claimed,
     mut end: SyncEnd,
 ) -> Result<(Job, SyncEnd), RecordsError> {
+    let id = &claimed.job.id;
     for _ in 0..ATTEMPTS {
         let Some(job) = context.records.job(id).await? else {
             return Ok((Job::Gone, end));
         };
+        let mark = Mark::of(&job.record);
+        let is_ours = mark.is_of(&claimed.nonce);
         match job.record.status {
-            JobStatus::Canceling => {
-                end.status = JobStatus::Canceled;
-                end.error = None;
-            }
-            JobStatus::InProgress
-                if job.record.worker_hostname.as_ref() == Some(&context.host.hostname) => {}
+            JobStatus::Canceling if is_ours => cancel(&mut end),
+            JobStatus::InProgress if is_ours => {}
             // The answer to an earlier attempt was lost.
-            status if is_written(status, &job.record, &mut end) => return Ok((Job::Ended, end)),
+            status if mark.is_ended_by(&claimed.nonce) => {
+                if status == JobStatus::Canceled {
+                    cancel(&mut end);
+                }
+                return Ok((Job::Ended, end));
+            }
             _ => return Ok((Job::NotOurs, end)),
         }
         let change = JobChange::Ended(Box::new(end.clone()));
@@ -214,7 +219,7 @@ async fn write_job(
             .change_job(id, &change, Some(job.seen))
             .await
         {
-            Ok(()) => return Ok((Job::Ended, end)),
+            Ok(_) => return Ok((Job::Ended, end)),
             Err(error) if error.kind == RecordsErrorKind::NotFound => {
                 return Ok((Job::Gone, end));
             }
@@ -226,19 +231,7 @@ async fn write_job(
     Err(RecordsError::new(RecordsErrorKind::Conflict, message))
 }
 
-/// Whether the end is in the record already; a cancel that was written for us counts too.
-fn is_written(status: JobStatus, job: &SyncJob, end: &mut SyncEnd) -> bool {
-    let at = end.at.timestamp_millis();
-    let same_time = job
-        .completed_at
-        .is_some_and(|time| time.timestamp_millis() == at);
-    match status {
-        JobStatus::Suspended => end.status == JobStatus::Suspended,
-        JobStatus::Canceled if same_time => {
-            end.status = JobStatus::Canceled;
-            end.error = None;
-            true
-        }
-        status => status == end.status && same_time,
-    }
+fn cancel(end: &mut SyncEnd) {
+    end.status = JobStatus::Canceled;
+    end.error = None;
 }

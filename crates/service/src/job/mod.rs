@@ -27,6 +27,7 @@ use tributary_protocol::{
     SyncJob,
     records::{RecordsError, Versioned},
 };
+use watch::Keeper;
 use work::Worked;
 
 /// A job that was told to stop is dropped after this time; nothing it has written is lost by that.
@@ -69,9 +70,12 @@ pub(crate) async fn run(
     metrics::counter!(JOBS_STARTED, &labels).increment(1);
     let running = metrics::gauge!(JOBS_RUNNING, JOB_TYPE => job_type.as_str());
     running.increment(1.0);
-    let progress = Arc::new(Progress::new(context, &claimed));
-    let worked = supervise(context, &claimed, control, &progress).await;
-    end::write(context, &claimed, control, &progress, worked).await;
+    let progress = Arc::new(Progress::new(&claimed));
+    let mut keeper = Keeper::new(context, &claimed, &progress);
+    let worked = supervise(context, &claimed, control, &progress, &mut keeper).await;
+    keeper
+        .during(end::write(context, &claimed, control, &progress, worked))
+        .await;
     running.decrement(1.0);
     Ran::ToItsEnd
 }
@@ -81,6 +85,7 @@ async fn supervise(
     claimed: &Arc<Claimed>,
     control: &Arc<Control>,
     progress: &Arc<Progress>,
+    keeper: &mut Keeper<'_>,
 ) -> Worked {
     let stop = control.signal();
     let work = work::work(
@@ -91,7 +96,7 @@ async fn supervise(
     );
     let work = AbortOnDropHandle::new(tokio::spawn(work));
     let watch = async {
-        watch::watch(context, claimed, control).await;
+        keeper.watch(control).await;
         // The reason is set; the work sees the signal.
         std::future::pending::<()>().await;
     };

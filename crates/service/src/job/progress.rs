@@ -1,31 +1,23 @@
-//! How far a job is: into its record, into the metrics.
+//! How far a job is: for its record, and into the metrics.
 
 use super::claim::Claimed;
-use crate::{
-    context::Context,
-    metric_names::{
-        BULK_REQUESTS, BULK_RETRIES, BYTES_INDEXED, DOCUMENTS_DELETED, DOCUMENTS_EXTRACTED,
-        DOCUMENTS_FAILED, DOCUMENTS_INDEXED, SERVICE_TYPE,
-    },
+use crate::metric_names::{
+    BULK_REQUESTS, BULK_RETRIES, BYTES_INDEXED, DOCUMENTS_DELETED, DOCUMENTS_EXTRACTED,
+    DOCUMENTS_FAILED, DOCUMENTS_INDEXED, SERVICE_TYPE,
 };
 use async_trait::async_trait;
-use serde_json::Map;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use tributary_engine::{Counters, Reporter};
-use tributary_protocol::records::{JobChange, Records};
 
+/// The counters of a running job. The heartbeat writes them into its record.
 pub(super) struct Progress {
-    records: Arc<dyn Records>,
-    job_id: String,
     service_type: String,
     latest: Mutex<Counters>,
 }
 
 impl Progress {
-    pub(super) fn new(context: &Context, claimed: &Claimed) -> Self {
+    pub(super) fn new(claimed: &Claimed) -> Self {
         Self {
-            records: Arc::clone(&context.records),
-            job_id: claimed.job.id.clone(),
             service_type: claimed.service_type(),
             latest: Mutex::default(),
         }
@@ -61,14 +53,5 @@ impl Progress {
 impl Reporter for Progress {
     async fn report(&self, counters: &Counters) {
         self.note(counters);
-        let change = JobChange::Stats {
-            indexed: counters.indexed,
-            indexed_bytes: counters.indexed_bytes,
-            deleted: counters.deleted,
-            metadata: Map::new(),
-        };
-        if let Err(error) = self.records.change_job(&self.job_id, &change, None).await {
-            tracing::debug!(job = self.job_id, %error, "the progress was not written");
-        }
     }
 }

@@ -2,14 +2,12 @@
 //! what was not read, which documents are not as the source has them, and what should be known about the
 //! index.
 
-use crate::failure::shortened;
+use crate::{failure::shortened, lease::KEY};
 use serde_json::{Map, Value, json};
 use tributary_engine::{Counters, Gap, Oddity, Outcome, Verdict};
 
-/// The key under which it stands.
-const KEY: &str = "tributary";
-/// The largest summary, in bytes of JSON.
-const LIMIT: usize = 16 * 1024;
+/// The largest summary, in bytes of JSON: 16 KiB, together with the mark of the lease.
+const LIMIT: usize = 16 * 1024 - 512;
 /// Samples of each kind.
 const SAMPLES: usize = 20;
 /// The most sentences about the index.

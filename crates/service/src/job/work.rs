@@ -12,6 +12,7 @@ use crate::{
     Room, StateRoom, TargetRequest,
     context::Context,
     failure::Failure,
+    lease::LeasedTarget,
     prepare::service_type,
     sources::{self, is_access_wanted},
 };
@@ -201,8 +202,9 @@ async fn target(context: &Context, claimed: &Claimed) -> Result<Arc<dyn Target>,
     };
     let give_up_at = context.clock().now() + PATIENCE;
     loop {
-        match context.host.targets.target(request).await {
-            Ok(target) => return Ok(target),
+        let lease = &claimed.lease;
+        match lease.within(context.host.targets.target(request)).await {
+            Ok(target) => return Ok(Arc::new(LeasedTarget::new(target, Arc::clone(lease)))),
             Err(error) => {
                 let may_pass = matches!(
                     error.kind,

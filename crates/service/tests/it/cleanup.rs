@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use std::{sync::atomic::Ordering, time::Duration};
 use tributary_engine::Clock;
-use tributary_protocol::{JobStatus, JobType, timestamp};
+use tributary_protocol::{JobStatus, JobType, records::RecordsErrorKind, timestamp};
 use tributary_service::Actions;
 
 /// A job that another instance runs, heard of so many seconds ago.
@@ -95,18 +95,40 @@ async fn our_own_running_jobs_are_never_cleaned_up() {
     let behaviour = world.connector("c", "plain");
     behaviour.open.send_replace(false);
     world.job("j", "c", JobType::Full);
-    // No progress reaches the record.
-    world.records.refuse(
-        "stats",
-        10_000,
-        tributary_protocol::records::RecordsErrorKind::Rejected,
-    );
+    // No heartbeat reaches the record.
+    world
+        .records
+        .refuse("stats", 2900, RecordsErrorKind::Unavailable);
     let running = world.start();
     tokio::time::sleep(Duration::from_secs(3000)).await;
     let job = world.records.read_job("j");
     assert_eq!((job.status, job.error), (JobStatus::InProgress, None));
     behaviour.open.send_replace(true);
     world.until_job("j", JobStatus::Completed).await;
+    running.end().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_record_refuses_its_heartbeats_ends_and_says_why() {
+    let mut world = World::default();
+    let behaviour = world.connector("c", "plain");
+    behaviour.open.send_replace(false);
+    world.job("j", "c", JobType::Full);
+    world
+        .records
+        .refuse("stats", 10_000, RecordsErrorKind::Forbidden);
+    let running = world.start();
+    world.until_job("j", JobStatus::Error).await;
+    let took = world.clock.now();
+    assert!(
+        (Duration::from_secs(300)..Duration::from_secs(320)).contains(&took),
+        "{took:?}"
+    );
+    let error = world.records.read_job("j").error.unwrap();
+    assert!(
+        error.starts_with("JobLost: ") && error.contains("scripted Forbidden"),
+        "{error}"
+    );
     running.end().await.unwrap();
 }
 

@@ -7,6 +7,7 @@
 )]
 //! The service over records, indices and data sources in memory, in virtual time.
 
+mod instance;
 mod records;
 mod source;
 mod world;
@@ -15,6 +16,7 @@ mod cleanup;
 mod conflicts;
 mod connectors;
 mod jobs;
+mod leases;
 mod metrics;
 mod outages;
 mod schedules;

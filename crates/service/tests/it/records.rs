@@ -26,6 +26,8 @@ use tributary_sdk::async_trait;
 struct Doc {
     source: Map<String, Value>,
     seq_no: u64,
+    /// The version that listings show.
+    listed: u64,
 }
 
 type Docs = BTreeMap<String, Doc>;
@@ -68,7 +70,12 @@ impl State {
     ) {
         state.last_seq_no += 1;
         let seq_no = state.last_seq_no;
-        docs(state).insert(id.to_owned(), Doc { source, seq_no });
+        let doc = Doc {
+            source,
+            seq_no,
+            listed: seq_no,
+        };
+        docs(state).insert(id.to_owned(), doc);
     }
 
     pub fn put_connector(&mut self, id: &str, source: Value) {
@@ -122,6 +129,7 @@ fn merge(doc: &mut Doc, partial: Map<String, Value>, seq_no: u64) {
     merge_maps(&mut doc.source, partial);
     if doc.source != before {
         doc.seq_no = seq_no;
+        doc.listed = seq_no;
     }
 }
 
@@ -136,8 +144,10 @@ fn merge_maps(stored: &mut Map<String, Value>, partial: Map<String, Value>) {
     }
 }
 
+/// Clones are the same records.
+#[derive(Clone)]
 pub struct MemoryRecords {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -148,8 +158,16 @@ fn error(kind: RecordsErrorKind) -> RecordsError {
 impl MemoryRecords {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            state: Mutex::default(),
+            state: Arc::default(),
             clock,
+        }
+    }
+
+    /// The same records, as an instance with another clock writes them.
+    pub fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            ..self.clone()
         }
     }
 
@@ -378,10 +396,12 @@ fn job_partial(
         JobChange::Claim {
             worker_hostname,
             sync_cursor,
+            metadata,
         } => {
             check(JobStatus::InProgress)?;
             let stored = job.connector.sync_cursor.as_ref();
-            updates::job_claimed(worker_hostname, sync_cursor.as_ref(), stored, now)
+            let cursor = sync_cursor.as_ref();
+            updates::job_claimed(worker_hostname, cursor, stored, Some(metadata), now)
         }
         JobChange::Stats {
             indexed,
@@ -418,7 +438,7 @@ fn write(
     seq_no: u64,
     seen: Option<Seen>,
     partial: impl FnOnce(&Map<String, Value>) -> Result<Partial, RecordsError>,
-) -> Result<(), RecordsError> {
+) -> Result<Seen, RecordsError> {
     let doc = docs
         .get_mut(id)
         .ok_or_else(|| error(RecordsErrorKind::NotFound))?;
@@ -427,7 +447,10 @@ fn write(
     }
     let partial = partial(&doc.source)?;
     merge(doc, partial, seq_no);
-    Ok(())
+    Ok(Seen {
+        seq_no: doc.seq_no,
+        primary_term: 1,
+    })
 }
 
 #[async_trait]
@@ -489,6 +512,7 @@ impl Records for MemoryRecords {
                     connector_partial(&connector, change, now)
                 },
             )
+            .map(drop)
         })
         .await
     }
@@ -507,7 +531,9 @@ impl Records for MemoryRecords {
                         .created_since
                         .is_none_or(|since| job.created_at >= Some(since));
                 if fits {
-                    found.push(versioned(job, doc));
+                    let mut job = versioned(job, doc);
+                    job.seen.seq_no = doc.listed;
+                    found.push(job);
                 }
             }
             found.sort_by_key(|job| (job.record.created_at, job.record.id.clone()));
@@ -554,13 +580,21 @@ impl Records for MemoryRecords {
         id: &str,
         change: &JobChange,
         seen: Option<Seen>,
-    ) -> Result<(), RecordsError> {
+    ) -> Result<Option<Seen>, RecordsError> {
         self.call(job_change_name(change), |state, now| {
             state.last_seq_no += 1;
-            write(&mut state.jobs, id, state.last_seq_no, seen, |source| {
+            let listed = state.jobs.get(id).map(|doc| doc.listed);
+            let written = write(&mut state.jobs, id, state.last_seq_no, seen, |source| {
                 let job = SyncJob::from_source(id, source).unwrap();
                 job_partial(&job, change, now)
-            })
+            })?;
+            // A heartbeat is not made visible to listings.
+            if let (JobChange::Stats { .. }, Some(_), Some(listed), Some(doc)) =
+                (change, seen, listed, state.jobs.get_mut(id))
+            {
+                doc.listed = listed;
+            }
+            Ok(seen.and(Some(written)))
         })
         .await
     }

@@ -203,7 +203,12 @@ impl World {
     }
 
     pub fn start_as(&self, hostname: &str, actions: Actions) -> Running {
-        let service = Service::new(self.config.clone(), self.host(hostname)).with_actions(actions);
+        self.run(self.host(hostname), actions)
+    }
+
+    /// Starts a service in other surroundings.
+    pub fn run(&self, host: Host, actions: Actions) -> Running {
+        let service = Service::new(self.config.clone(), host).with_actions(actions);
         let stop = StopSource::new();
         let status = service.status();
         let task = tokio::spawn(service.run(stop.signal()));
