@@ -201,6 +201,10 @@ struct LinkTarget {
 
 #[async_trait]
 impl Target for LinkTarget {
+    fn findings(&self) -> Vec<String> {
+        self.inner.findings()
+    }
+
     async fn prepare(&self, protected: bool) -> Result<(), TargetError> {
         self.link.index(self.inner.prepare(protected)).await
     }
