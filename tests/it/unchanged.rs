@@ -77,7 +77,8 @@ async fn what_somebody_else_did_to_the_index_is_put_right(engine: Arc<Engine>) -
     engine.call("DELETE", &path(deleted), None).await?;
     engine.call("PUT", &path("stranger"), Some(foreign)).await?;
     let second = ready.sync_well().await?;
-    assert_eq!(counts(&second), (2, FILES - 2, 0), "{second}");
+    let log = ready.service.log();
+    assert_eq!(counts(&second), (2, FILES - 2, 0), "{second}\n{log}");
     // The folder cannot tell about something that is no file, so it goes when it is missed again.
     assert_eq!(counts(&ready.sync_well().await?), (0, FILES, 1));
     assert_eq!(engine.documents(index).await?.len(), ids.len());

@@ -9,7 +9,7 @@ use crate::{
 };
 use md5::{Digest, Md5};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use std::collections::{BTreeMap, BTreeSet};
 use tributary_engine::TargetError;
 use tributary_protocol::pipeline::{DEFAULT_PIPELINE, DEFAULT_PIPELINE_8};
@@ -30,6 +30,17 @@ const KEEPING: [&str; 10] = [
 ];
 /// Pipelines that call each other; more of them are not followed.
 const MOST_PIPELINES: usize = 20;
+
+#[derive(Deserialize)]
+struct About {
+    mappings: Box<RawValue>,
+    settings: Settings,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    index: Map<String, Value>,
+}
 
 #[derive(Deserialize)]
 struct Stats {
@@ -91,16 +102,16 @@ impl ElasticTarget {
         client
             .send_once(&Request::post(path(&[self.index(), "_refresh"]), &what))
             .await?;
-        let about = self
-            .read(&Request::get(path(&[self.index()]), &what))
-            .await?;
-        let (Some(name), Some(about)) = only_entry(&about) else {
+        let request = Request::get(path(&[self.index()]), &what);
+        let reply = self.client().send_once(&request).await?;
+        // What cannot be read now will not be read later either.
+        let Ok(about) = serde_json::from_slice::<BTreeMap<String, About>>(&reply.body) else {
             return Ok(None);
         };
-        let settings = about.pointer("/settings/index").and_then(Value::as_object);
-        let Some(settings) = settings else {
+        let (Some((name, about)), 1) = (about.first_key_value(), about.len()) else {
             return Ok(None);
         };
+        let settings = &about.settings.index;
         let stats = with(path(&[self.index(), "_stats"]), "level", "shards");
         let stats = with(
             stats,
@@ -124,7 +135,7 @@ impl ElasticTarget {
             index_uuid: index_uuid.to_owned(),
             shards,
             count,
-            mapping: hash(&about["mappings"]),
+            mapping: hash_of_text(&about.mappings),
             settings: hash(&acting(settings)),
             pipeline: self.pipelines(settings, &what).await?,
             server_version: info.version.clone(),
@@ -191,11 +202,6 @@ fn is_servers_own(pipeline: &str) -> bool {
     pipeline == DEFAULT_PIPELINE || pipeline == DEFAULT_PIPELINE_8
 }
 
-fn only_entry(answer: &Value) -> (Option<&String>, Option<&Value>) {
-    let entries = answer.as_object().filter(|entries| entries.len() == 1);
-    entries.and_then(|entries| entries.iter().next()).unzip()
-}
-
 /// All primary shards; `None` if one is missing.
 fn primaries(
     stats: Value,
@@ -246,11 +252,24 @@ fn called(content: &Value) -> BTreeSet<String> {
     names
 }
 
+/// Of the content, whatever the order of names. A text that no tree can hold (a thousand levels, a name
+/// with half a character) as it stands.
+fn hash_of_text(text: &RawValue) -> String {
+    match serde_json::from_str(text.get()) {
+        Ok(value) => hash(&value),
+        Err(_) => digest(text.get().as_bytes()),
+    }
+}
+
 /// Of the content, whatever the order of names.
 fn hash(value: &Value) -> String {
     let mut sorted = value.clone();
     sorted.sort_all_objects();
-    let digest = Md5::digest(sorted.to_string().as_bytes());
+    digest(sorted.to_string().as_bytes())
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digest = Md5::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -268,6 +287,18 @@ mod tests {
             hash(&one),
             hash(&json!({"a": {"b": 1, "c": 2}, "d": [2, 1]}))
         );
+    }
+
+    #[test]
+    fn a_mapping_that_no_tree_can_hold_has_a_hash() {
+        let deep = format!("{}1{}", "{\"a\":".repeat(1000), "}".repeat(1000));
+        let texts = [r#"{"a\ud800": 1}"#, r#"{"a\ud801": 1}"#, deep.as_str()];
+        let hashes = texts.map(|text| {
+            let answer = format!("{{\"mappings\":{text},\"settings\":{{\"index\":{{}}}}}}");
+            let about: About = serde_json::from_str(&answer).unwrap();
+            hash_of_text(&about.mappings)
+        });
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2]);
     }
 
     #[test]

@@ -169,7 +169,7 @@ pub(crate) async fn sync_with(
         stop: stop.signal(),
         settings,
     };
-    tokio::time::timeout(Duration::from_secs(120), run(job))
+    tokio::time::timeout(Duration::from_secs(300), run(job))
         .await
         .expect("the job to end")
 }

@@ -7,6 +7,7 @@ mod connection;
 mod engines;
 mod fake;
 mod faults;
+mod history;
 mod jobs;
 mod limits;
 mod names;

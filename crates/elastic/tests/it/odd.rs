@@ -183,6 +183,8 @@ async fn mapped(engine: &SearchEngine, index: &str) {
 #[tokio::test]
 async fn an_odd_document_costs_one_field_or_itself() {
     for engine in engines().await {
+        // The server has memory for one such thing at a time.
+        let _alone = engine.exclusive().await;
         let pipeline =
             json!({"processors": [{"remove": {"field": "nothing", "ignore_missing": true}}]});
         let path = "/_ingest/pipeline/odd-pipeline";
@@ -304,6 +306,8 @@ async fn a_name_that_stands_twice_is_left_out() {
 #[tokio::test]
 async fn fifty_thousand_fields_are_one_refused_document() {
     for engine in engines().await {
+        // The server has memory for one such thing at a time.
+        let _alone = engine.exclusive().await;
         let index = "odd-many-fields";
         let fields = (0..50_000).map(|n| (format!("f{n}"), n.to_string()));
         let mut steps = good(0..5);
@@ -425,6 +429,8 @@ async fn a_mapping_with_hardly_any_room_is_spoken_of_before() {
 #[tokio::test]
 async fn texts_of_a_hundred_megabytes_cost_themselves() {
     for engine in engines().await {
+        // The server has memory for one such thing at a time.
+        let _alone = engine.exclusive().await;
         let index = "odd-large";
         let mut steps = good(0..5);
         for megabytes in [25, 55, 101] {
