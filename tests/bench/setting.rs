@@ -210,9 +210,10 @@ impl Setting {
         let config = self.folder.path().join(format!("{connector}.yml"));
         let text = format!(
             "elasticsearch.host: {}\nelasticsearch.username: elastic\nelasticsearch.password: none\n\
-             service.idling: 1\nservice.health_address: 127.0.0.1:0\n\
+             service.idling: 1\nservice.health_address: 127.0.0.1:0\nservice.state_dir: {}\n\
              connectors:\n  - connector_id: {connector}\n    service_type: {service_type}\n",
-            self.stub.url()
+            self.stub.url(),
+            self.folder.path().join("state").display()
         );
         std::fs::write(&config, text)?;
         let log = std::fs::File::create(self.folder.path().join(format!("{connector}.log")))?;

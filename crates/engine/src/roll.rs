@@ -48,9 +48,10 @@ impl IdHash {
         self.part(PARTITIONS)
     }
 
-    /// One of so many parts, a power of two.
+    /// One of so many parts, a power of two above 1. In the order of hashes, so that sorted ones lie part
+    /// by part.
     pub(crate) fn part(self, parts: usize) -> usize {
-        (self.0 >> 64) as usize % parts
+        (self.0 >> (u128::BITS - parts.trailing_zeros())) as usize
     }
 
     pub(crate) fn to_bytes(self) -> [u8; 16] {
@@ -299,6 +300,19 @@ mod tests {
             }
         }
         (roll.close().await.unwrap(), hasher)
+    }
+
+    #[test]
+    fn parts_lie_in_the_order_of_hashes() {
+        let hasher = IdHasher::new(7);
+        let ids = (0..1000).map(|n| hasher.hash(&n.to_string().into()));
+        let mut hashes: Vec<_> = ids.collect();
+        hashes.sort_unstable();
+        for parts in [64, 256] {
+            assert!(hashes.is_sorted_by_key(|hash| hash.part(parts)));
+            assert_eq!(hashes[999].part(parts), parts - 1);
+            assert_eq!(hashes[0].part(parts), 0);
+        }
     }
 
     #[tokio::test]
