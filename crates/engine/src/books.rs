@@ -10,7 +10,7 @@ use crate::{
 };
 use std::{collections::HashSet, io, mem};
 use tributary_sdk::{DocId, Error, Scope};
-use tributary_state::{Fate, Row};
+use tributary_state::{Fate, Row, StateError};
 
 /// Gaps and odd documents kept word for word; of the rest only the number is.
 const SAMPLES: usize = 100;
@@ -48,12 +48,34 @@ impl From<Error> for Halt {
     }
 }
 
+impl From<StateError> for Halt {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Io { .. } => Self::Failed(format!(
+                "{error}; the index lacks nothing because of that: free or mend the disk, or remove the folder of the state, and start the job again"
+            )),
+            StateError::Damaged { .. } | StateError::UnknownVersion { .. } => {
+                Self::Lost(error.to_string())
+            }
+        }
+    }
+}
+
 impl From<std::io::Error> for Halt {
     fn from(error: std::io::Error) -> Self {
         Self::Failed(format!(
             "a scratch file of this job could not be used ({error}); nothing was deleted: free or mend the disk and start the job again"
         ))
     }
+}
+
+/// A deletion that was not carried out, because the document is not there in that version.
+pub(crate) struct Conflict {
+    pub(crate) id: DocId,
+    pub(crate) hash: IdHash,
+    pub(crate) place: Option<Place>,
+    /// It may have been sent before.
+    pub(crate) is_resent: bool,
 }
 
 /// Counters, gaps, odd documents, and the roll.
@@ -68,6 +90,8 @@ pub(crate) struct Books {
     pub(crate) manifests: Manifests,
     /// Where something was not read, each scope once.
     gap_scopes: HashSet<Scope>,
+    /// Deletions that found another version, or none: the index does not say which.
+    pub(crate) conflicts: Vec<Conflict>,
     /// Announced deletions that were carried out.
     pub(crate) gone: HashSet<IdHash>,
     /// Distinct documents that the index is known to have; when the roll is closed.
@@ -96,6 +120,7 @@ impl Books {
             roll_is_full: false,
             manifests,
             gap_scopes: HashSet::new(),
+            conflicts: Vec::new(),
             gone: HashSet::new(),
             held: 0,
             held_unmet: 0,
@@ -119,6 +144,11 @@ impl Books {
             kind: error.kind(),
             why: shortened(error.full_text()),
         };
+        // A walk that goes on after an interruption meets it again.
+        let is_known = |known: &Gap| known.scope == gap.scope && known.why == gap.why;
+        if self.gap_scopes.contains(&gap.scope) && self.gaps.iter().any(is_known) {
+            return Ok(());
+        }
         tracing::warn!(scope = %gap.scope, kind = gap.kind.name(), error = %gap.why, "a part of the data source was not read");
         self.gap_count += 1;
         if self.gap_scopes.len() < MOST_GAP_SCOPES {
@@ -177,6 +207,15 @@ impl Books {
     ) {
         let is_held = place.is_some_and(|place| self.manifests.decide(place, decided));
         self.note(hash, fate, is_held);
+    }
+
+    /// A document that was to be deleted is not in the index any more; `by_us`: because we deleted it.
+    pub(crate) fn deleted(&mut self, place: Option<Place>, hash: IdHash, by_us: bool) {
+        self.counters.deleted += u64::from(by_us);
+        match place {
+            Some(_) => self.void(place),
+            None => drop(self.gone.insert(hash)),
+        }
     }
 
     /// A document has another place, or none.

@@ -142,18 +142,9 @@ pub(crate) fn done(entry: &Entry, answer: &Answer, books: &mut Books) -> Result<
         }
         Action::Update(source) => books.written(place, hash, source.len(), 0, answer),
         Action::Delete(_) => {
-            deleted(entry, true, books);
+            books.deleted(place, hash, true);
             Ok(())
         }
-    }
-}
-
-/// A document is not in the index any more; `by_us`: because we deleted it.
-pub(crate) fn deleted(entry: &Entry, by_us: bool, books: &mut Books) {
-    books.counters.deleted += u64::from(by_us);
-    match entry.place {
-        Some(_) => books.void(entry.place),
-        None => drop(books.gone.insert(entry.hash)),
     }
 }
 

@@ -66,14 +66,16 @@ impl Run {
             }
             Item::Ended(end) => return self.ended(origin, end, books).await,
             Item::Gap(scope, error) => {
+                let note = Note::Gap {
+                    scope: scope.clone(),
+                    kind: error.kind().name().to_owned(),
+                    why: error.full_text(),
+                };
+                books.gap(scope, error)?;
                 if let Some(notes) = &mut self.notes {
-                    notes.push(&Note::Gap {
-                        scope: scope.clone(),
-                        kind: error.kind().name().to_owned(),
-                        why: error.full_text(),
-                    })?;
+                    notes.push(&note)?;
                 }
-                return books.gap(scope, error);
+                return Ok(());
             }
             item => item,
         };

@@ -21,6 +21,7 @@ mod memory;
 mod missing;
 mod monitor;
 mod notes;
+mod patience;
 mod policy;
 mod recall;
 mod reconcile;

@@ -76,7 +76,6 @@ pub(crate) struct UnitRows {
     /// The number of the first place in the queue.
     first: u64,
     pub(crate) reached: Reached,
-    pub(crate) is_walked: bool,
     /// Rows of documents that the index has.
     pub(crate) held: u64,
     /// Bytes written for its rows.
@@ -99,6 +98,8 @@ pub(crate) enum Decided {
     Unchanged(u64),
     /// It exists; whatever the index has of it stays.
     Exists(Fate),
+    /// It exists, and the index has nothing of it.
+    Absent,
     /// It is gone, or has another place.
     Void,
     /// It was to be deleted, and somebody else changed it.
@@ -157,7 +158,6 @@ impl Manifests {
             queue: VecDeque::new(),
             first: 0,
             reached: Reached::default(),
-            is_walked: false,
             held: 0,
             bytes: 0,
             has_news: false,
@@ -254,7 +254,6 @@ impl Manifests {
             NotedPlace::End(next, position, missing) => {
                 rows.position = Some(position);
                 rows.missing = missing;
-                rows.is_walked = true;
                 rows.reached.end = Some((next, position));
             }
         }
@@ -264,7 +263,6 @@ impl Manifests {
     pub(crate) async fn begin_walk(&mut self, unit: usize) -> Result<()> {
         let missing = self.missing_name(unit);
         let rows = &mut self.units[unit];
-        rows.is_walked = true;
         if let Some(old) = &rows.old {
             let folder = Arc::clone(&self.folder);
             let merge = match rows.resume_at.take() {
@@ -378,6 +376,7 @@ impl Manifests {
                 row.fingerprint = fingerprint;
             }
             Decided::Exists(fate) => row.fate = fate,
+            Decided::Absent => row.version = None,
             Decided::Changed => {
                 row.fate = Fate::Kept;
                 row.version = None;

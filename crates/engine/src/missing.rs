@@ -14,7 +14,7 @@ use crate::{
 use std::{cmp::Reverse, collections::HashSet, mem, sync::Arc};
 use tokio::sync::watch;
 use tributary_sdk::{JobKind, Listing, Presence, Scope};
-use tributary_state::{ManifestReader, ManifestWriter, Position, Row, StateError, UnitState};
+use tributary_state::{ManifestReader, ManifestWriter, Position, Row, UnitState, Version};
 
 /// Documents that stay and are remembered, so that they are not taken for strangers.
 const MOST_KEPT: usize = 100_000;
@@ -85,7 +85,7 @@ impl Run {
             }
         }
         let count = gone.iter().map(|(_, position)| position.rows).sum();
-        let before = self.recalled.held().unwrap_or(0);
+        let before = self.recalled.count_before().unwrap_or(0);
         let is_stopped = match brake(count, before, job) {
             Ok(()) => false,
             Err(why) => {
@@ -172,14 +172,13 @@ impl Run {
     ) -> Result<Option<(usize, Position)>, Halt> {
         let folder = Arc::clone(&job.folder);
         let mut reader = match suspects.until {
-            Some(until) => ManifestReader::open_part(folder, &suspects.file, until).await,
-            None => ManifestReader::open(folder, &suspects.file).await,
-        }
-        .map_err(lost)?;
+            Some(until) => ManifestReader::open_part(folder, &suspects.file, until).await?,
+            None => ManifestReader::open(folder, &suspects.file).await?,
+        };
         let mut gone = None;
         let mut rows = Vec::new();
         loop {
-            let more = reader.next().await.map_err(lost)?;
+            let more = reader.next().await?;
             let is_over = more.is_none();
             rows.extend(more.into_iter().flatten());
             if rows.len() >= CHUNK || is_over {
@@ -219,23 +218,33 @@ impl Run {
                 Judged::Ask(row) => asked.push(row),
             }
         }
-        let (known, unknown): (Vec<_>, Vec<_>) =
-            proven.into_iter().partition(|row| row.version.is_some());
+        let (known, unknown): (Vec<_>, Vec<_>) = proven
+            .into_iter()
+            .partition(|row| row.version.is_some() && !self.is_stale(row));
         for row in known {
             writer(gone, suspects.unit, job).await?.push(&row).await?;
         }
         let mut unknown = unknown.into_iter().peekable();
         while unknown.peek().is_some() {
-            let batch = unknown.by_ref().take(CONFIRM_BATCH).collect();
-            for (mut row, version, _) in self.look_up(batch, job).await? {
+            let batch: Vec<_> = unknown.by_ref().take(CONFIRM_BATCH).collect();
+            let written = count_written(&batch);
+            let found = self.look_up(batch, job).await?;
+            self.count_absent(written, &found, books);
+            for (mut row, version, _) in found {
                 row.version = Some(version);
                 writer(gone, suspects.unit, job).await?.push(&row).await?;
             }
         }
         let mut asked = asked.into_iter().peekable();
         while asked.peek().is_some() {
-            let batch = asked.by_ref().take(CONFIRM_BATCH).collect();
-            for (mut row, version, answer) in self.ask(batch, job).await? {
+            let batch: Vec<_> = asked.by_ref().take(CONFIRM_BATCH).collect();
+            let written = count_written(&batch);
+            let found = self.ask(batch, job).await?;
+            self.count_absent(written, &found, books);
+            for (mut row, version, answer) in found {
+                if self.is_stale(&row) {
+                    row.version = None;
+                }
                 let is_gone = match answer {
                     Some(Presence::Gone) => true,
                     Some(Presence::Unknown) => mem::replace(&mut row.missed, true),
@@ -266,10 +275,6 @@ impl Run {
         books: &Books,
     ) -> Judged {
         let hash = self.hasher.hash(&row.id);
-        let mut row = row;
-        if self.recalled.is_stale(hash) {
-            row.version = None;
-        }
         if standing == Standing::Met || books.gone.contains(&hash) {
             return Judged::Elsewhere;
         }
@@ -324,14 +329,41 @@ impl Run {
         Ok(found.map(|(_, row, standing)| (row, standing)).collect())
     }
 
+    /// Whether the index has something else than the row says, or nothing.
+    fn is_stale(&self, row: &Row) -> bool {
+        self.recalled.is_stale(self.hasher.hash(&row.id))
+    }
+
+    /// Documents that we wrote, that are gone from the source, and that the index does not have any more:
+    /// before an interruption this very run deleted them, as far as anybody can tell.
+    fn count_absent(
+        &self,
+        written: usize,
+        found: &[(Row, Version, Option<Presence>)],
+        books: &mut Books,
+    ) {
+        if self.recalled.is_resumed {
+            let found = found.iter().filter(|(row, ..)| row.version.is_some());
+            books.counters.deleted += written.saturating_sub(found.count()) as u64;
+        }
+    }
+
     /// A document stays, with its row.
-    fn keep(&mut self, unit: usize, row: Row, books: &mut Books) {
+    fn keep(&mut self, unit: usize, mut row: Row, books: &mut Books) {
+        if self.is_stale(&row) {
+            row.version = None;
+        }
         // After a gap nobody looks for strangers.
         if books.gap_count == 0 {
             self.kept.insert(self.hasher.hash(&row.id));
         }
         books.keep(unit, row);
     }
+}
+
+/// Rows of documents that we wrote.
+fn count_written(rows: &[Row]) -> usize {
+    rows.iter().filter(|row| row.version.is_some()).count()
 }
 
 fn gone_name(unit: usize) -> String {
@@ -348,14 +380,4 @@ async fn writer<'a>(
         None => ManifestWriter::create(Arc::clone(&job.folder), &gone_name(unit)).await?,
     };
     Ok(gone.insert(writer))
-}
-
-/// What is damaged cannot be judged; a disk that fails ends the job.
-pub(crate) fn lost(error: StateError) -> Halt {
-    match error {
-        StateError::Io { .. } => error.into(),
-        StateError::Damaged { .. } | StateError::UnknownVersion { .. } => {
-            Halt::Lost(error.to_string())
-        }
-    }
 }

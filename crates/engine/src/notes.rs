@@ -3,10 +3,11 @@
 use crate::{
     job::{Counters, Gap, Job},
     manifests::{Checkpoint, Manifests},
+    patience::Failure,
     roll::{IdHasher, Roll},
 };
 use serde::{Deserialize, Serialize};
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tributary_sdk::{Cursor, ErrorKind, JobKind, Scope, Unit};
 use tributary_state::{Folder, Journal, ManifestReader, Position, Result, Spot, StateError, Token};
 
@@ -99,63 +100,60 @@ pub(crate) fn kind_name(kind: JobKind) -> &'static str {
 }
 
 impl Noted {
-    /// Puts entries together. `None` if they are not those of a run.
-    fn of(notes: Vec<Note>) -> Option<Self> {
-        let mut notes = notes.into_iter();
-        let Some(Note::Begin(begin)) = notes.next() else {
-            return None;
-        };
-        let mut noted = Self {
+    fn new(begin: Box<Begin>) -> Self {
+        Self {
             begin,
             units: Vec::new(),
             gaps: Vec::new(),
             counters: Counters::default(),
-        };
-        for note in notes {
-            match note {
-                Note::Begin(_) => return None,
-                Note::Unit {
-                    unit,
-                    old,
-                    old_next,
-                } => noted.units.push(NotedUnit {
-                    unit,
-                    old,
-                    old_next,
-                    reached: None,
-                    bytes: 0,
-                }),
-                Note::Point {
-                    unit,
-                    cursor,
-                    spot,
-                    position,
-                    bytes,
-                } => {
-                    let unit = noted.units.get_mut(unit)?;
-                    unit.reached = Some(NotedPlace::Point(cursor, spot, position));
-                    unit.bytes = bytes;
-                }
-                Note::End {
-                    unit,
-                    next,
-                    position,
-                    missing,
-                    bytes,
-                } => {
-                    let unit = noted.units.get_mut(unit)?;
-                    unit.reached = Some(NotedPlace::End(next, position, missing));
-                    unit.bytes = bytes;
-                }
-                Note::Gap { scope, kind, why } => noted.gaps.push(Gap {
-                    scope,
-                    kind: ErrorKind::of_name(&kind)?,
-                    why,
-                }),
-                Note::Counters(counters) => noted.counters = *counters,
-            }
         }
-        Some(noted)
+    }
+
+    /// Takes in an entry; `None` if it cannot be one of this run.
+    fn take(&mut self, note: Note) -> Option<()> {
+        match note {
+            Note::Begin(_) => return None,
+            Note::Unit {
+                unit,
+                old,
+                old_next,
+            } => self.units.push(NotedUnit {
+                unit,
+                old,
+                old_next,
+                reached: None,
+                bytes: 0,
+            }),
+            Note::Point {
+                unit,
+                cursor,
+                spot,
+                position,
+                bytes,
+            } => {
+                let unit = self.units.get_mut(unit)?;
+                unit.reached = Some(NotedPlace::Point(cursor, spot, position));
+                unit.bytes = bytes;
+            }
+            Note::End {
+                unit,
+                next,
+                position,
+                missing,
+                bytes,
+            } => {
+                let unit = self.units.get_mut(unit)?;
+                unit.reached = Some(NotedPlace::End(next, position, missing));
+                unit.bytes = bytes;
+            }
+            Note::Gap { scope, kind, why } => self.gaps.push(Gap {
+                scope,
+                kind: ErrorKind::of_name(&kind)?,
+                why,
+            }),
+            Note::Counters(counters) => self.counters = *counters,
+        }
+        Some(())
     }
 
     /// The files that it needs.
@@ -192,23 +190,28 @@ impl Notes {
     /// Opens the journal of a run that was interrupted. `None` if there is none that can be used.
     pub(crate) async fn resume(job: &Job) -> Result<Option<(Self, Noted)>> {
         let folder = Arc::clone(&job.folder);
-        let (journal, notes) = match Journal::resume(folder, JOURNAL).await {
-            Ok(resumed) => resumed,
+        let mut noted = None;
+        let mut is_sound = true;
+        let take = |note| match (&mut noted, note) {
+            (None, Note::Begin(begin)) => noted = Some(Noted::new(begin)),
+            (Some(noted), note) => is_sound &= noted.take(note).is_some(),
+            (None, _) => is_sound = false,
+        };
+        let journal = match Journal::resume(folder, JOURNAL, take).await {
+            Ok(journal) => journal,
             Err(error @ StateError::Io { .. }) => return Err(error),
-            Err(_) => return Ok(None),
+            Err(error) => {
+                tracing::debug!(%error, "there are no notes of an interrupted job");
+                return Ok(None);
+            }
         };
         let notes = Self {
             journal,
             folder: Arc::clone(&job.folder),
             is_due: false,
             last: job.clock.now(),
-        }
-        .with(notes);
-        Ok(notes)
-    }
-
-    fn with(self, notes: Vec<Note>) -> Option<(Self, Noted)> {
-        Noted::of(notes).map(|noted| (self, noted))
+        };
+        Ok(noted.filter(|_| is_sound).map(|noted| (notes, noted)))
     }
 
     /// Adds an entry, to be made safe with the next ones.
@@ -251,7 +254,7 @@ pub(crate) async fn recount(
     manifests: &mut Manifests,
     hasher: IdHasher,
     roll: &mut Roll,
-) -> std::result::Result<(), Recount> {
+) -> std::result::Result<(), Failure> {
     for rows in &mut manifests.units {
         let Some(position) = rows.position else {
             continue;
@@ -269,25 +272,6 @@ pub(crate) async fn recount(
         }
     }
     Ok(())
-}
-
-/// Why a roll could not be called again.
-#[derive(Debug)]
-pub(crate) enum Recount {
-    State(StateError),
-    Scratch(io::Error),
-}
-
-impl From<StateError> for Recount {
-    fn from(error: StateError) -> Self {
-        Self::State(error)
-    }
-}
-
-impl From<io::Error> for Recount {
-    fn from(error: io::Error) -> Self {
-        Self::Scratch(error)
-    }
 }
 
 /// How far a unit is, as a note.

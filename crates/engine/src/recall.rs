@@ -5,9 +5,9 @@ use crate::{
     fingerprint::ENCODER,
     job::Job,
     notes::{Begin, Noted, Notes, kind_name},
+    patience::patiently,
     reconcile::{Reconciled, reconcile},
     roll::{IdHash, IdHasher},
-    run::patiently,
     target::Token,
 };
 use std::{
@@ -34,14 +34,6 @@ pub(crate) struct Recalled {
     reconciled: Reconciled,
     /// The run goes on after an interruption.
     pub(crate) is_resumed: bool,
-}
-
-impl From<StateError> for Halt {
-    fn from(error: StateError) -> Self {
-        Self::Failed(format!(
-            "{error}; nothing was deleted because of that: free or mend the disk, or remove the state folder, and start the job again"
-        ))
-    }
 }
 
 /// Reads what is remembered, and removes what does not belong to it.
@@ -244,8 +236,8 @@ impl Recalled {
         self.reconciled.stale.contains(&hash)
     }
 
-    /// Documents that the index is known to have had.
-    pub(crate) fn held(&self) -> Option<u64> {
+    /// Documents in the index before the run, if that could be told.
+    pub(crate) fn count_before(&self) -> Option<u64> {
         self.token.as_ref().map(|token| token.count)
     }
 
@@ -297,9 +289,12 @@ impl Recalled {
             }
         }
         held += carried.iter().map(|unit| unit.held).sum::<u64>();
+        // What was written before an interruption, and by whom, is not known; and units that stay as they
+        // were hold rows that somebody else's writes made worthless.
+        let is_certain =
+            !self.is_resumed && (carried.is_empty() || self.reconciled.stale.is_empty());
+        let is_exact = is_certain && is_exact(self.token.as_ref(), token.as_ref(), books);
         units.extend(carried);
-        // What was written before an interruption, and by whom, is not known.
-        let is_exact = !self.is_resumed && is_exact(self.token.as_ref(), token.as_ref(), books);
         let head = Head {
             generation: self.generation(),
             fingerprint_key: format!("{:032x}", self.key),

@@ -5,12 +5,12 @@ use crate::{
     books::Halt,
     clock::Files,
     job::Job,
-    policy::{self, RequestConsequence},
+    patience::{Failure, patiently},
     roll::{IdHash, IdHasher},
-    target::{TargetError, Version},
+    target::Version,
 };
 use std::{collections::HashSet, io, mem, sync::Arc};
-use tributary_state::{Head, ManifestReader, StateError};
+use tributary_state::{Head, ManifestReader};
 
 /// Parts that are compared one after the other: of 100 million documents, one part has 12 MiB.
 const PARTS: usize = 256;
@@ -32,31 +32,6 @@ pub(crate) struct Reconciled {
     pub(crate) has_strangers: bool,
 }
 
-/// Why it came to nothing.
-enum Failure {
-    Target(TargetError),
-    Files(io::Error),
-    State(StateError),
-}
-
-impl From<TargetError> for Failure {
-    fn from(error: TargetError) -> Self {
-        Self::Target(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Files(error)
-    }
-}
-
-impl From<StateError> for Failure {
-    fn from(error: StateError) -> Self {
-        Self::State(error)
-    }
-}
-
 /// Compares the index with what the head knows. `None`: too much is different, or what is remembered is
 /// damaged.
 pub(crate) async fn reconcile(
@@ -64,30 +39,21 @@ pub(crate) async fn reconcile(
     head: &Head,
     hasher: IdHasher,
 ) -> Result<Option<Reconciled>, Halt> {
-    let begin = job.clock.now();
     let mut attempt = 0;
-    loop {
-        let error = match attempt_once(job, head, hasher, attempt).await {
-            Ok(reconciled) => return Ok(reconciled),
-            Err(Failure::Files(error)) => return Err(error.into()),
-            Err(Failure::State(error @ StateError::Io { .. })) => return Err(error.into()),
-            Err(Failure::State(error)) => {
-                tracing::warn!(%error, "what was remembered of the index is not used");
-                return Ok(None);
-            }
-            Err(Failure::Target(error)) => error,
-        };
-        let is_over = job.clock.now().saturating_sub(begin) > job.settings.patience;
-        if policy::request_consequence(error.kind) != RequestConsequence::Again || is_over {
-            return Err(Halt::Failed(error.message));
-        }
+    let compared = patiently(job, || {
         attempt += 1;
-        tracing::warn!(error = %error, attempt, "the scan of ids broke off and begins again");
-        job.clock.sleep(policy::pause(attempt, None)).await;
+        compare(job, head, hasher, attempt)
+    });
+    match compared.await {
+        Err(Halt::Lost(why)) => {
+            tracing::warn!("what was remembered of the index is not used: {why}");
+            Ok(None)
+        }
+        compared => compared,
     }
 }
 
-async fn attempt_once(
+async fn compare(
     job: &Job,
     head: &Head,
     hasher: IdHasher,

@@ -147,6 +147,18 @@ impl Roll {
         Ok(())
     }
 
+    /// Forgets all, also in the scratch files.
+    pub(crate) async fn discard(&mut self) -> io::Result<()> {
+        self.recent.clear();
+        if self.is_spilled {
+            for partition in 0..PARTITIONS {
+                self.files.remove(&roll_name(partition)).await?;
+            }
+        }
+        self.is_spilled = false;
+        Ok(())
+    }
+
     /// Ends the roll.
     pub(crate) async fn close(mut self) -> io::Result<ClosedRoll> {
         if self.is_spilled {

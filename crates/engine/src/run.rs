@@ -9,13 +9,13 @@ use crate::{
     intake::{Errand, fetch_errand},
     job::{Job, Outcome, Reporter, Verdict},
     manifests::Manifests,
-    missing::{Kept, lost},
-    notes::{JOURNAL, Note, Noted, NotedPlace, Notes, Recount, recount},
-    policy::{self, RequestConsequence},
+    missing::Kept,
+    notes::{JOURNAL, Note, Noted, NotedPlace, Notes, recount},
+    patience::patiently,
+    policy,
     recall::{Recalled, random, recall},
     roll::{IdHasher, Roll},
     sender::{Pending, Sender},
-    target::TargetError,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -49,9 +49,7 @@ const MOST_WALKS: usize = 32;
 /// Does one job. Always comes back with what was done, however it ended.
 pub async fn run(job: Job) -> Outcome {
     let stop = job.stop.clone();
-    let roll = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
-    let manifests = Manifests::new(Arc::clone(&job.folder), 0, 1);
-    let mut books = Books::new(&job.settings, roll, manifests);
+    let mut books = empty_books(&job);
     let (progress, listener) = watch::channel(books.counters.clone());
     let mut reporting = JoinSet::new(); // aborted when this function returns
     reporting.spawn(report(
@@ -93,6 +91,13 @@ pub async fn run(job: Job) -> Outcome {
     }
 }
 
+fn empty_books(job: &Job) -> Books {
+    let roll = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
+    // Those of the run take their place when it is opened.
+    let manifests = Manifests::new(Arc::clone(&job.folder), 0, 1);
+    Books::new(&job.settings, roll, manifests)
+}
+
 /// Opens a run without what an interrupted one has noted.
 async fn begin_anew(job: &Job, books: &mut Books) -> Result<Run, Halt> {
     let removed = job.folder.remove(JOURNAL).await;
@@ -100,9 +105,8 @@ async fn begin_anew(job: &Job, books: &mut Books) -> Result<Run, Halt> {
         name: JOURNAL.into(),
         source,
     })?;
-    let roll = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
-    let manifests = Manifests::new(Arc::clone(&job.folder), 0, 1);
-    *books = Books::new(&job.settings, roll, manifests);
+    books.roll.discard().await?;
+    *books = empty_books(job);
     Run::open(job, books).await
 }
 
@@ -253,10 +257,7 @@ impl Run {
             &mut books.roll,
         )
         .await
-        .map_err(|error| match error {
-            Recount::State(error) => lost(error),
-            Recount::Scratch(error) => Halt::from(error),
-        })
+        .map_err(Halt::from)
     }
 
     async fn finish(
@@ -541,26 +542,4 @@ async fn over(wait: &mut Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>>) 
 fn broken(what: &str, error: tokio::task::JoinError) -> Halt {
     let message = format!("{what} broke; this is a mistake of Tributary, please report it");
     Error::internal(message).caused_by(error).into()
-}
-
-/// Asks the index something that can be asked again, as long as its trouble may pass.
-pub(crate) async fn patiently<T, F>(job: &Job, mut ask: impl FnMut() -> F) -> Result<T, Halt>
-where
-    F: Future<Output = Result<T, TargetError>>,
-{
-    let begin = job.clock.now();
-    let mut attempt = 0;
-    loop {
-        let error = match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let is_over = job.clock.now().saturating_sub(begin) > job.settings.patience;
-        if policy::request_consequence(error.kind) != RequestConsequence::Again || is_over {
-            return Err(Halt::Failed(error.message));
-        }
-        attempt += 1;
-        tracing::warn!(error = %error, attempt, "the index did not answer and will be asked again");
-        job.clock.sleep(policy::pause(attempt, None)).await;
-    }
 }

@@ -9,11 +9,13 @@ use crate::{
     books::{Books, Halt},
     entry::{Entry, Purpose},
     job::{Counters, Job},
-    manifests::Place,
+    manifests::{Decided, Place},
+    patience::patiently,
     policy::{Consequence, consequence},
-    run::{Run, Tick, patiently},
+    run::{Run, Tick},
     target::{Action, Operation, Version},
 };
+use std::mem;
 use tokio::sync::watch;
 use tributary_sdk::{DocId, DocRef, Error, ErrorKind, JobKind, Presence, Scope};
 use tributary_state::{Fate, Row, UnitState};
@@ -175,6 +177,26 @@ impl Run {
         self.sender.admit(entry, books);
     }
 
+    /// Looks which documents that could not be deleted are there at all.
+    async fn resolve_conflicts(&self, job: &Job, books: &mut Books) -> Result<(), Halt> {
+        let conflicts = mem::take(&mut books.conflicts);
+        for batch in conflicts.chunks(CONFIRM_BATCH) {
+            let ids: Vec<_> = batch.iter().map(|conflict| conflict.id.clone()).collect();
+            let stored = patiently(job, || job.target.stored(&ids)).await?;
+            for (conflict, stored) in batch.iter().zip(stored) {
+                if stored.is_none() {
+                    books.deleted(conflict.place, conflict.hash, conflict.is_resent);
+                    continue;
+                }
+                books.counters.bounced += 1;
+                if let Some(place) = conflict.place {
+                    books.manifests.decide(place, Decided::Changed);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Sends what is there until more may be added, or all of it.
     pub(crate) async fn drain(
         &mut self,
@@ -190,6 +212,9 @@ impl Run {
                 self.sender.flush();
             }
             self.sender.turn(books);
+            if books.conflicts.len() >= CONFIRM_BATCH || self.sender.is_idle() {
+                self.resolve_conflicts(job, books).await?;
+            }
             books.manifests.write().await?;
             let is_done = match all {
                 true => self.sender.is_idle(),

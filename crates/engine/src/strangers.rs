@@ -4,33 +4,16 @@ use crate::{
     books::{Books, Halt},
     job::{Counters, Job},
     log::LogWriter,
+    patience::{Failure, patiently},
     roll::{ClosedRoll, Partition, Standing},
     run::Run,
     settle::{CONFIRM_BATCH, brake},
-    target::{Scanned, TargetError},
+    target::Scanned,
 };
 use std::{io, sync::Arc};
 use tokio::sync::watch;
 use tributary_sdk::{Listing, Presence};
 use tributary_state::{Fate, Row};
-
-/// Why a scan ended early.
-enum ScanFailure {
-    Target(TargetError),
-    Files(io::Error),
-}
-
-impl From<TargetError> for ScanFailure {
-    fn from(error: TargetError) -> Self {
-        Self::Target(error)
-    }
-}
-
-impl From<io::Error> for ScanFailure {
-    fn from(error: io::Error) -> Self {
-        Self::Files(error)
-    }
-}
 
 /// Documents of the index that this run did not meet.
 struct Strangers {
@@ -80,28 +63,17 @@ impl Run {
 
     /// Lists the index and picks out what this run did not meet.
     async fn strangers(&self, job: &Job, roll: &ClosedRoll) -> Result<Strangers, Halt> {
-        let begin = job.clock.now();
         let mut attempt = 0;
-        loop {
-            let error = match self.scan_once(job, roll, attempt).await {
-                Ok(strangers) => return Ok(strangers),
-                Err(ScanFailure::Files(error)) => return Err(error.into()),
-                Err(ScanFailure::Target(error)) => error,
-            };
-            let is_over = job.clock.now().saturating_sub(begin) > job.settings.patience;
-            let again = crate::policy::request_consequence(error.kind)
-                == crate::policy::RequestConsequence::Again;
-            if !again || is_over {
-                return Err(Halt::Failed(format!(
-                    "the documents of the index could not be listed, so nothing was deleted: {}",
-                    error.message
-                )));
-            }
+        let listed = patiently(job, || {
             attempt += 1;
-            tracing::warn!(error = %error, attempt, "the scan of ids broke off and begins again");
-            let pause = crate::policy::pause(attempt, None);
-            job.clock.sleep(pause).await;
-        }
+            self.scan_once(job, roll, attempt)
+        });
+        listed.await.map_err(|halt| match halt {
+            Halt::Failed(why) => Halt::Failed(format!(
+                "the documents of the index could not be listed, so nothing was deleted because of that list: {why}"
+            )),
+            halt => halt,
+        })
     }
 
     async fn scan_once(
@@ -109,7 +81,7 @@ impl Run {
         job: &Job,
         roll: &ClosedRoll,
         attempt: u32,
-    ) -> Result<Strangers, ScanFailure> {
+    ) -> Result<Strangers, Failure> {
         let list = |name: String| LogWriter::new(Arc::clone(&job.files), name, 1);
         let mut found = Strangers {
             log: list(format!("gone-{attempt}")),

@@ -12,8 +12,9 @@ use tributary_sdk::{Cursor, UnitKey};
 const NAME: &str = "head";
 const NEW: &str = "head-new";
 const WHAT: u8 = b'h';
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 const HEAD: u8 = b'h';
+const UNIT: u8 = b'u';
 
 /// What is known of an index after the last run that came to its end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,12 +34,20 @@ pub struct Head {
     /// Whether all that was written since the token before is ours.
     pub is_exact: bool,
     /// What each unit held.
+    #[serde(skip)]
     pub units: Vec<UnitState>,
     /// A manifest of documents that belong to no unit and were kept.
     pub orphans: Option<String>,
     /// Distinct documents that the index has, as far as is known. If the token counts others, there are
     /// strangers among them.
     pub held: u64,
+}
+
+/// The first block of the file; a block for each unit follows.
+#[derive(Serialize, Deserialize)]
+struct First<T> {
+    units: usize,
+    head: T,
 }
 
 /// One unit in a head.
@@ -66,11 +75,19 @@ impl Head {
             return Ok(None);
         }
         let mut blocks = Blocks::open(folder, NAME, WHAT, FORMAT).await?;
-        let head = match blocks.next().await? {
-            Some((HEAD, content)) => serde_json::from_slice(content),
+        let first = match blocks.next().await? {
+            Some((HEAD, content)) => serde_json::from_slice::<First<Self>>(content),
             _ => return Err(blocks.damaged("it has no content")),
         };
-        let head = head.map_err(|error| blocks.damaged(&format!("it cannot be read: {error}")))?;
+        let unreadable = |error| StateError::damaged(NAME, format!("it cannot be read: {error}"));
+        let First { units, mut head } = first.map_err(unreadable)?;
+        for _ in 0..units {
+            let unit = match blocks.next().await? {
+                Some((UNIT, content)) => serde_json::from_slice(content),
+                _ => return Err(blocks.damaged("it lacks a unit")),
+            };
+            head.units.push(unit.map_err(unreadable)?);
+        }
         match blocks.next().await? {
             None => Ok(Some(head)),
             Some(_) => Err(blocks.damaged("it goes on after its end")),
@@ -83,13 +100,15 @@ impl Head {
     /// # Errors
     /// The disk.
     pub async fn save(&self, folder: &dyn Folder) -> Result<()> {
-        let content = serde_json::to_vec(self)
-            .map_err(|error| StateError::damaged(NAME, format!("it cannot be written: {error}")))?;
-        if content.len() > block::MOST {
-            return Err(StateError::damaged(NAME, "it has too many units"));
-        }
         let mut bytes = block::header(WHAT, FORMAT);
-        block::put(&mut bytes, HEAD, &content);
+        let first = First {
+            units: self.units.len(),
+            head: self,
+        };
+        put(&mut bytes, HEAD, &first)?;
+        for unit in &self.units {
+            put(&mut bytes, UNIT, unit)?;
+        }
         let written = async {
             folder.remove(NEW).await?;
             folder.append(NEW, bytes).await?;
@@ -105,6 +124,16 @@ impl Head {
         let files = self.units.iter().flat_map(|unit| &unit.manifests);
         file == NAME || files.chain(&self.orphans).any(|name| name == file)
     }
+}
+
+fn put(bytes: &mut Vec<u8>, kind: u8, content: &impl Serialize) -> Result<()> {
+    let content = serde_json::to_vec(content)
+        .map_err(|error| StateError::damaged(NAME, format!("it cannot be written: {error}")))?;
+    if content.len() > block::MOST {
+        return Err(StateError::damaged(NAME, "one of its units is too large"));
+    }
+    block::put(bytes, kind, &content);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -183,5 +212,20 @@ mod tests {
             found.units[0].next.as_ref().unwrap().read::<u64>().unwrap(),
             1
         );
+    }
+
+    #[tokio::test]
+    async fn many_units_with_large_cursors_fit() {
+        let folder = Arc::new(MemoryFolder::default());
+        let mut large = head(1);
+        let unit = UnitState {
+            next: Cursor::new(&"x".repeat(60_000)).ok(),
+            ..large.units[0].clone()
+        };
+        large.units = vec![unit; 300];
+        large.save(&*folder).await.unwrap();
+        let found = Head::load(folder).await.unwrap().unwrap();
+        assert_eq!(found.units.len(), 300);
+        assert_eq!(found.units[299].next.as_ref().unwrap().size(), 60_002);
     }
 }

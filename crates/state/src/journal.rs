@@ -42,16 +42,17 @@ impl Journal {
         })
     }
 
-    /// Opens a journal to go on with it, and returns the entries that count.
+    /// Opens a journal to go on with it, and hands out the entries that count, one after the other: a
+    /// long run has many, and most of them are overtaken by later ones.
     ///
     /// # Errors
     /// There is none, it is of another version, an entry is not what is expected, or the disk.
     pub async fn resume<T: DeserializeOwned>(
         folder: Arc<dyn Folder>,
         name: &str,
-    ) -> Result<(Self, Vec<T>)> {
+        mut take: impl FnMut(T),
+    ) -> Result<Self> {
         let mut blocks = Blocks::open(Arc::clone(&folder), name, WHAT, FORMAT).await?;
-        let mut entries = Vec::new();
         let end = loop {
             let position = blocks.position();
             let entry = match blocks.next().await {
@@ -61,19 +62,18 @@ impl Journal {
                 Ok(Some((ENTRY, content))) => serde_json::from_slice(content),
                 Ok(Some(_)) => return Err(blocks.damaged("it has an entry of an unknown kind")),
             };
-            entries.push(entry.map_err(|error| {
+            take(entry.map_err(|error| {
                 let what = format!("an entry cannot be read: {error}");
                 StateError::damaged(name, what)
             })?);
         };
         let cut = folder.truncate(name, end).await;
         cut.map_err(|error| StateError::io(name, error))?;
-        let journal = Self {
+        Ok(Self {
             folder,
             name: name.to_owned(),
             pending: Vec::new(),
-        };
-        Ok((journal, entries))
+        })
     }
 
     /// Adds an entry. It counts after [`Journal::sync`].
@@ -113,9 +113,14 @@ mod tests {
     use super::*;
     use crate::MemoryFolder;
 
+    async fn resumed(folder: &Arc<MemoryFolder>) -> Result<(Journal, Vec<u32>)> {
+        let mut entries = Vec::new();
+        let journal = Journal::resume(folder.clone(), "run", |entry| entries.push(entry)).await?;
+        Ok((journal, entries))
+    }
+
     async fn entries(folder: &Arc<MemoryFolder>) -> Result<Vec<u32>> {
-        let resumed = Journal::resume(folder.clone(), "run").await;
-        resumed.map(|(_, entries)| entries)
+        resumed(folder).await.map(|(_, entries)| entries)
     }
 
     #[tokio::test]
@@ -127,7 +132,7 @@ mod tests {
         journal.sync().await.unwrap();
         journal.push(&3).unwrap();
         folder.crash();
-        let (mut journal, found) = Journal::resume::<u32>(folder.clone(), "run").await.unwrap();
+        let (mut journal, found) = resumed(&folder).await.unwrap();
         assert_eq!(found, [1, 2]);
         journal.push(&4).unwrap();
         journal.sync().await.unwrap();
@@ -150,7 +155,7 @@ mod tests {
                 bytes.clone_from(&whole);
                 bytes.truncate(at);
             });
-            let (mut journal, found) = Journal::resume::<u32>(folder.clone(), "run").await.unwrap();
+            let (mut journal, found) = resumed(&folder).await.unwrap();
             assert_eq!(found.len(), (at - block::HEADER) / entry);
             journal.push(&7).unwrap();
             journal.sync().await.unwrap();

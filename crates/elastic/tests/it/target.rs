@@ -59,6 +59,8 @@ async fn writes_changes_and_deletes_by_version() {
         assert_eq!(answers[0].status, 409);
         let error = answers[0].error.as_ref().unwrap();
         assert_eq!(error.kind, "version_conflict_engine_exception");
+        // A document that is not there has no version either.
+        assert_eq!(answers[2].status, 409);
         let answers = target.bulk(&[delete("a", newer)]).await.unwrap();
         assert!(answers[0].is_done());
         assert_eq!(target.count().await.unwrap(), 2);

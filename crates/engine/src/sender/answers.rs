@@ -2,8 +2,8 @@
 
 use super::{AUTOMATIC_BYTES, Returned, Sender};
 use crate::{
-    books::{Books, Halt},
-    entry::{Batch, Entry, Purpose, deleted, done, drop_attachment, item_text, refused, stripped},
+    books::{Books, Conflict, Halt},
+    entry::{Batch, Entry, Purpose, done, drop_attachment, item_text, refused, stripped},
     manifests::Decided,
     monitor::Mark,
     policy::{self, ItemConsequence, RequestConsequence},
@@ -52,17 +52,21 @@ impl<F> Sender<F> {
                 ItemConsequence::Done => done(&entry, &answer, books)?,
                 ItemConsequence::Absent => match entry.purpose {
                     // Otherwise somebody else deleted it.
-                    Purpose::Deletion => deleted(&entry, entry.is_resent, books),
+                    Purpose::Deletion => {
+                        books.deleted(entry.place, entry.hash, entry.is_resent);
+                    }
                     Purpose::Access => {
-                        books.decide(entry.place, entry.hash, Fate::Seen, Decided::Changed);
+                        books.decide(entry.place, entry.hash, Fate::Seen, Decided::Absent);
                     }
                     Purpose::Document => refused(&entry, item_text(&answer), Mark::Refused, books)?,
                 },
                 ItemConsequence::Conflict if entry.purpose == Purpose::Deletion => {
-                    books.counters.bounced += 1;
-                    if let Some(place) = entry.place {
-                        books.manifests.decide(place, Decided::Changed);
-                    }
+                    books.conflicts.push(Conflict {
+                        id: entry.operation.id.clone(),
+                        hash: entry.hash,
+                        place: entry.place,
+                        is_resent: entry.is_resent,
+                    });
                 }
                 consequence @ (ItemConsequence::Again
                 | ItemConsequence::Wait

@@ -367,3 +367,16 @@ async fn many_documents_are_compared_in_parts() {
     let second = place.run(Script::of(vec![docs(ids)])).await;
     assert_eq!(numbers(second.counters()), (3, 69_997, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_wrote_where_nothing_was_read_is_put_right_later() {
+    let place = Place::new();
+    place.run(Script::of(vec![docs(0..10), docs(10..20)])).await;
+    place.target.put("0015", json!({"v": "by hand"}));
+    let mut part = Script::of(vec![docs(0..10)]);
+    part.announce_error = Some(ErrorKind::Timeout);
+    place.run(part).await;
+    let third = place.run(Script::of(vec![docs(0..10), docs(10..20)])).await;
+    assert_eq!(numbers(third.counters()), (1, 19, 0));
+    assert_eq!(place.target.source("0015").unwrap()["v"], 1);
+}

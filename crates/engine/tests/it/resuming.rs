@@ -5,6 +5,7 @@ use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tributary_engine::Verdict;
+use tributary_sdk::{Access, ErrorKind};
 use tributary_state::{Folder, MemoryFolder};
 use tributary_testkit::memory::MemoryTarget;
 
@@ -189,4 +190,81 @@ async fn what_somebody_else_wrote_before_or_during_an_interruption_is_put_right(
     job.job.id = "third".into();
     assert_eq!(job.run().await.counters().indexed, 1);
     assert_eq!(v("0-005"), json!(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_access_change_of_a_document_that_is_not_there_stays_what_it_was() {
+    let (target, folder) = (Arc::default(), Arc::new(MemoryFolder::default()));
+    let access = Step::Access("ghost", Access::tokens(["user:1"]));
+    let begin = vec![access, Step::Checkpoint, Step::Sleep(5000)];
+    let script = Arc::new(Script::of(vec![[begin, docs(0, 0..20, 1)].concat()]));
+    let first = world(&script, &target, &folder).run();
+    assert!(timeout(Duration::from_secs(4), first).await.is_err());
+    folder.crash();
+    let second = world(&script, &target, &folder).run().await;
+    let counters = second.counters();
+    assert_eq!((counters.extracted, counters.indexed), (21, 20));
+    assert_eq!(counters.filtered, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_is_met_again_after_an_interruption_is_one_gap() {
+    let (target, folder) = (Arc::default(), Arc::new(MemoryFolder::default()));
+    let gap = vec![Step::Gap("part", ErrorKind::Timeout), Step::Sleep(5000)];
+    let steps = [docs(0, 0..20, 1), gap, docs(0, 20..40, 1)].concat();
+    let script = Arc::new(Script::of(vec![steps]));
+    let first = world(&script, &target, &folder).run();
+    assert!(timeout(Duration::from_secs(4), first).await.is_err());
+    folder.crash();
+    let second = world(&script, &target, &folder).run().await;
+    assert_eq!(second.outcome.gap_count, 1);
+    assert_eq!(second.counters().indexed, 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_notes_are_damaged_begins_anew_and_counts_anew() {
+    let (target, folder) = (Arc::default(), Arc::new(MemoryFolder::default()));
+    let script = Arc::new(Script::of(vec![docs(0, 0..200, 1)]));
+    let few = |world: World| world.settings(|settings| settings.ids_in_memory = 5);
+    let first = few(world(&script, &target, &folder)).run();
+    assert!(timeout(Duration::from_secs(6), first).await.is_err());
+    folder.alter("m-1-0", |bytes| {
+        let late = bytes.len() * 2 / 3;
+        bytes[late] ^= 1;
+    });
+    let second = few(world(&script, &target, &folder)).run().await;
+    assert_eq!(second.outcome.verdict, Verdict::Completed);
+    let counters = second.counters();
+    assert_eq!((counters.extracted, counters.indexed), (200, 200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletions_that_an_interruption_cut_off_are_all_counted() {
+    let mut partly = 0;
+    for millis in (2000..5000).step_by(100) {
+        let target = MemoryTarget::default().with_latency(Duration::from_millis(50));
+        let (target, folder) = (Arc::new(target), Arc::new(MemoryFolder::default()));
+        let old = Arc::new(Script::of(vec![docs(0, 0..100, 1)]));
+        world(&old, &target, &folder).run().await;
+        let new = Arc::new(Script::of(vec![docs(0, 0..50, 1)]));
+        let second = || {
+            let mut world = world(&new, &target, &folder);
+            world.job.id = "second".into();
+            world.settings(|settings| {
+                settings.chunk_entries = Some(4);
+                settings.max_concurrency = Some(1);
+            })
+        };
+        let limit = Duration::from_millis(millis);
+        let first = timeout(limit, second().run()).await;
+        if first.is_ok() || target.deletions().len() == 50 {
+            break;
+        }
+        folder.crash();
+        partly += usize::from((1..50).contains(&target.deletions().len()));
+        let counters = second().run().await.outcome.counters;
+        assert_eq!((counters.deleted, counters.bounced), (50, 0), "{millis}");
+        assert_eq!(target.ids().len(), 50);
+    }
+    assert!(partly >= 3, "{partly}");
 }

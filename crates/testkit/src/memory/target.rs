@@ -215,7 +215,13 @@ impl MemoryTarget {
         let current = state.documents.get(id).map(|(version, _)| *version);
         match &operation.action {
             Action::Delete(version) => match current {
-                None => failed(404, "", "not found", None),
+                // As Elasticsearch and OpenSearch answer where a version is asked for.
+                None => failed(
+                    409,
+                    "version_conflict_engine_exception",
+                    "version conflict, but no document was found",
+                    None,
+                ),
                 Some(current) if current != *version => failed(
                     409,
                     "version_conflict_engine_exception",
