@@ -32,6 +32,7 @@ mod settle;
 mod strangers;
 mod strip;
 pub mod target;
+mod walks;
 
 pub use clock::{Clock, Files};
 pub use job::{

@@ -10,12 +10,13 @@ use crate::{
     job::{Job, Outcome, Reporter, Verdict},
     manifests::Manifests,
     missing::Kept,
-    notes::{JOURNAL, Note, Noted, NotedPlace, Notes, recount},
+    notes::{JOURNAL, Notes},
     patience::patiently,
     policy,
     recall::{Recalled, random, recall},
     roll::{IdHasher, Roll},
     sender::{Pending, Sender},
+    walks::Progress,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -28,9 +29,8 @@ use tokio::{
     task::JoinSet,
 };
 use tributary_sdk::{
-    Cursor, End, Error, ErrorKind, JobKind, Mode, Promises, Result as SourceResult, Scope, Session,
-    StopSignal, Unit, UnitKey, UnitSink,
-    emitter::{Budget, Emitter, Item, Origin},
+    Error, JobKind, Promises, Scope, Session, StopSignal, Unit, UnitKey, UnitSink,
+    emitter::{Budget, Emitter},
 };
 use tributary_state::StateError;
 
@@ -122,14 +122,6 @@ async fn report(
     }
 }
 
-/// A unit of this run.
-struct Progress {
-    unit: Unit,
-    number: usize,
-    /// Where its walk begins; nothing: at the start.
-    from: Option<Cursor>,
-}
-
 pub(crate) struct Run {
     pub(crate) session: Arc<dyn Session>,
     pub(crate) promises: Promises,
@@ -141,19 +133,19 @@ pub(crate) struct Run {
     pub(crate) fingerprints: Fingerprints,
     pub(crate) recalled: Recalled,
     pub(crate) kept: Kept,
-    units: HashMap<UnitKey, Progress>,
+    pub(crate) units: HashMap<UnitKey, Progress>,
     /// The unit of the last item, and its number.
     pub(crate) last_key: Arc<UnitKey>,
-    last_number: Option<usize>,
-    queue: VecDeque<UnitKey>,
-    announcing: bool,
-    walking: usize,
-    tasks: JoinSet<()>,
+    pub(crate) last_number: Option<usize>,
+    pub(crate) queue: VecDeque<UnitKey>,
+    pub(crate) announcing: bool,
+    pub(crate) walking: usize,
+    pub(crate) tasks: JoinSet<()>,
     /// Files waiting to be read, and files being read.
     pub(crate) errands: VecDeque<Errand>,
     pub(crate) fetching: JoinSet<(Errand, Fetched)>,
     pub(crate) claims: Claims,
-    stop: StopSignal,
+    pub(crate) stop: StopSignal,
     /// The journal of this run.
     pub(crate) notes: Option<Notes>,
 }
@@ -204,60 +196,6 @@ impl Run {
             (None, None) => {}
         }
         Ok(run)
-    }
-
-    /// Brings everything to where an interrupted run was.
-    async fn go_on(
-        &mut self,
-        job: &Job,
-        books: &mut Books,
-        notes: Notes,
-        noted: Noted,
-    ) -> Result<(), Halt> {
-        tracing::info!(
-            units = noted.units.len(),
-            "the job goes on where it was interrupted"
-        );
-        books.counters = noted.counters;
-        books.counters.indexed_bytes = noted.units.iter().map(|unit| unit.bytes).sum();
-        for gap in noted.gaps {
-            books.gap(gap.scope, Error::new(gap.kind, gap.why))?;
-        }
-        for mut noted in noted.units {
-            if !self.recalled.is_current {
-                noted.old = None;
-            }
-            let key = noted.unit.key();
-            self.recalled.take_unit(&key);
-            let manifests = &mut books.manifests;
-            let number = manifests.add_unit(Some(key.clone()), noted.old, noted.old_next);
-            let from = match &noted.reached {
-                Some(NotedPlace::Point(cursor, ..)) => Some(cursor.clone()),
-                Some(NotedPlace::End(..)) | None => None,
-            };
-            if !matches!(noted.reached, Some(NotedPlace::End(..))) {
-                self.queue.push_back(key.clone());
-            }
-            if let Some(reached) = noted.reached {
-                manifests.restore(number, reached, noted.bytes);
-            }
-            let progress = Progress {
-                unit: noted.unit,
-                number,
-                from,
-            };
-            self.units.insert(key, progress);
-        }
-        self.claims.set_incomplete();
-        self.notes = Some(notes);
-        recount(
-            &job.folder,
-            &mut books.manifests,
-            self.hasher,
-            &mut books.roll,
-        )
-        .await
-        .map_err(Halt::from)
     }
 
     async fn finish(
@@ -363,36 +301,6 @@ impl Run {
         }
     }
 
-    async fn start_walk(
-        &mut self,
-        key: &UnitKey,
-        out: &mpsc::Sender<(Origin, Item)>,
-        books: &mut Books,
-    ) -> Result<(), Halt> {
-        let Some(progress) = self.units.get(key) else {
-            return Ok(());
-        };
-        books.manifests.begin_walk(progress.number).await?;
-        let unit = progress.unit.clone();
-        let from = progress.from.clone();
-        let emitter = Emitter::new(Some(&unit), &self.budget, out);
-        let session = Arc::clone(&self.session);
-        let stop = self.stop.clone();
-        self.tasks
-            .spawn(walk(session, self.kind, unit, from, emitter, stop));
-        self.walking += 1;
-        Ok(())
-    }
-
-    /// The number of the unit that an item comes from.
-    pub(crate) fn find(&mut self, key: Arc<UnitKey>) -> Option<usize> {
-        if self.last_number.is_none() || !Arc::ptr_eq(&key, &self.last_key) {
-            self.last_number = self.units.get(&*key).map(|progress| progress.number);
-            self.last_key = key;
-        }
-        self.last_number
-    }
-
     fn start_fetches(&mut self, job: &Job) {
         while self.fetching.len() < job.settings.concurrent_downloads.max(1)
             && let Some(errand) = self.errands.pop_front()
@@ -418,71 +326,6 @@ impl Run {
         }
         self.start_fetches(job);
     }
-
-    /// A unit that is known in this run already stays as it is.
-    pub(crate) fn add_unit(&mut self, mut unit: Unit, books: &mut Books) -> Result<(), Halt> {
-        let key = unit.key();
-        if self.units.contains_key(&key) {
-            return Ok(());
-        }
-        // Nothing is read by changes yet.
-        unit.mode = Mode::Full;
-        let old = self.recalled.take_unit(&key);
-        let (files, next) = old.map(|old| (old.manifests, old.next)).unzip();
-        let file = files.and_then(|files| files.into_iter().next());
-        let next = next.flatten();
-        if let Some(notes) = &mut self.notes {
-            notes.push(&Note::Unit {
-                unit: unit.clone(),
-                old: file.clone(),
-                old_next: next.clone(),
-            })?;
-        }
-        let number = books.manifests.add_unit(Some(key.clone()), file, next);
-        let progress = Progress {
-            unit,
-            number,
-            from: None,
-        };
-        self.units.insert(key.clone(), progress);
-        self.queue.push_back(key);
-        Ok(())
-    }
-
-    /// The announcement of units, or a walk, is over.
-    pub(crate) async fn ended(
-        &mut self,
-        origin: Origin,
-        end: SourceResult<End>,
-        books: &mut Books,
-    ) -> Result<(), Halt> {
-        let Some(key) = origin else {
-            self.announcing = false;
-            return match end {
-                Ok(_) => Ok(()),
-                Err(error) => books.gap(Scope::root(), error),
-            };
-        };
-        self.walking -= 1;
-        let Some(progress) = self.units.get_mut(&*key) else {
-            return Ok(());
-        };
-        let number = progress.number;
-        let is_dead = matches!(&end, Err(error) if error.kind() == ErrorKind::DeadCursor);
-        if is_dead && progress.from.take().is_some() {
-            progress.unit.mode = Mode::Full;
-            self.queue.push_back(UnitKey::clone(&key));
-            return Ok(());
-        }
-        books.manifests.end_walk(number).await?;
-        match end {
-            Ok(end) => {
-                books.manifests.complete(number, end.next);
-                Ok(())
-            }
-            Err(error) => books.gap(key.scope.clone(), error),
-        }
-    }
 }
 
 async fn announce(session: Arc<dyn Session>, kind: JobKind, out: UnitSink) {
@@ -490,24 +333,6 @@ async fn announce(session: Arc<dyn Session>, kind: JobKind, out: UnitSink) {
         JobKind::AccessControl => out.unit(Unit::new(Scope::root())).await,
         JobKind::Full | JobKind::Incremental => session.units(&out).await,
     };
-    out.end(end).await;
-}
-
-async fn walk(
-    session: Arc<dyn Session>,
-    kind: JobKind,
-    unit: Unit,
-    from: Option<Cursor>,
-    out: Emitter,
-    stop: StopSignal,
-) {
-    let work = async {
-        match kind {
-            JobKind::AccessControl => session.identities(from, &out).await,
-            JobKind::Full | JobKind::Incremental => session.walk(&unit, from, &out).await,
-        }
-    };
-    let end = stop.race(work).await;
     out.end(end).await;
 }
 

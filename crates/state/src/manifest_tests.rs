@@ -54,6 +54,19 @@ async fn rows_read_back_in_their_order_and_take_little_room() {
 }
 
 #[tokio::test]
+async fn ids_that_are_hashes_take_some_fifty_bytes() {
+    let folder = Arc::new(MemoryFolder::default());
+    let id = |n: u64| {
+        let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{mixed:016x}{:016x}", mixed.rotate_left(17) ^ n)
+    };
+    let rows: Vec<_> = (0..20_000).map(|n| row(id(n), 1_000_000 + n)).collect();
+    written(&folder, &rows).await;
+    let length = folder.list().await.unwrap()[0].1;
+    assert!(length < 20_000 * 50, "{length} bytes");
+}
+
+#[tokio::test]
 async fn an_interrupted_manifest_goes_on_at_its_checkpoint() {
     let folder = Arc::new(MemoryFolder::default());
     let rows = many(20_000);

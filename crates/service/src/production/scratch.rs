@@ -4,8 +4,8 @@ use super::state::{self, DiskFolder};
 use crate::{FilesFactory, Room, StateRoom};
 use async_trait::async_trait;
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,6 +14,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tributary_engine::Files;
+use tributary_state::Folder;
 
 /// Our folders in the folder for temporary files begin so.
 const PREFIX: &str = "tributary-";
@@ -124,7 +125,7 @@ impl FilesFactory for ScratchFolders {
             fs::create_dir_all(&state)?;
             fs::create_dir_all(&folder)?;
             Ok(Room {
-                files: Arc::new(ScratchFiles(files)),
+                files: Arc::new(ScratchFiles(DiskFolder(files))),
                 folder,
                 state: Arc::new(DiskFolder(state)),
                 owner: Box::new(owner),
@@ -171,64 +172,25 @@ impl Drop for Owner {
     }
 }
 
-/// The scratch files of one job.
-struct ScratchFiles(PathBuf);
+/// The scratch files of one job: a folder in which what does not exist is empty.
+struct ScratchFiles(DiskFolder);
 
 #[async_trait]
 impl Files for ScratchFiles {
     async fn append(&self, name: &str, bytes: Vec<u8>) -> io::Result<()> {
-        let path = self.path(name)?;
-        blocking(move || {
-            let mut file = OpenOptions::new().append(true).create(true).open(&path)?;
-            file.write_all(&bytes)
-                .map_err(|error| explain(error, &path))
-        })
-        .await
+        self.0.append(name, bytes).await
     }
 
     async fn read(&self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let path = self.path(name)?;
-        blocking(move || {
-            let mut file = match File::open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-                file => file?,
-            };
-            file.seek(SeekFrom::Start(offset))?;
-            let mut bytes = Vec::new();
-            let limit = u64::try_from(length).unwrap_or(u64::MAX);
-            file.take(limit).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        })
-        .await
+        match self.0.read(name, offset, length).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read,
+        }
     }
 
     async fn remove(&self, name: &str) -> io::Result<()> {
-        let path = self.path(name)?;
-        blocking(move || match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        })
-        .await
+        self.0.remove(name).await
     }
-}
-
-impl ScratchFiles {
-    /// Names are short words of ours; anything else would leave the folder.
-    fn path(&self, name: &str) -> io::Result<PathBuf> {
-        let is_word = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-        if name.is_empty() || name.starts_with('.') || !name.chars().all(is_word) {
-            let message = format!("'{name}' cannot be the name of a scratch file");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        Ok(self.0.join(name))
-    }
-}
-
-pub(super) fn explain(error: io::Error, path: &Path) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("cannot use {}: {error}", path.display()),
-    )
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

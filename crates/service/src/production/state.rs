@@ -1,6 +1,6 @@
 //! What is remembered of each index, on disk.
 
-use super::scratch::{blocking, explain, word};
+use super::scratch::{blocking, word};
 use crate::StateRoom;
 use async_trait::async_trait;
 use md5::{Digest, Md5};
@@ -62,8 +62,24 @@ impl DiskFolder {
         name: &str,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let path = self.0.join(word(name));
-        blocking(move || work(&path).map_err(|error| explain(error, &path))).await
+        let path = self.path(name)?;
+        blocking(move || {
+            work(&path).map_err(|error| {
+                let text = format!("cannot use {}: {error}", path.display());
+                io::Error::new(error.kind(), text)
+            })
+        })
+        .await
+    }
+
+    /// Names are short words of ours; anything else would leave the folder.
+    fn path(&self, name: &str) -> io::Result<PathBuf> {
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+            let message = format!("'{name}' cannot be the name of a file");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Ok(self.0.join(name))
     }
 }
 
@@ -105,7 +121,7 @@ impl Folder for DiskFolder {
     }
 
     async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let to = self.0.join(word(to));
+        let to = self.path(to)?;
         self.with(from, move |path| fs::rename(path, to)).await
     }
 

@@ -8,6 +8,7 @@
 //! The service over records, indices and data sources in memory, in virtual time.
 
 mod instance;
+mod record_changes;
 mod records;
 mod source;
 mod world;
