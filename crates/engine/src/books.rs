@@ -213,15 +213,18 @@ impl Books {
     pub(crate) fn deleted(&mut self, place: Option<Place>, hash: IdHash, by_us: bool) {
         self.counters.deleted += u64::from(by_us);
         match place {
-            Some(_) => self.void(place),
+            Some(place) => {
+                self.manifests.decide(place, Decided::Void);
+            }
             None => drop(self.gone.insert(hash)),
         }
     }
 
-    /// A document has another place, or none.
-    pub(crate) fn void(&mut self, place: Option<Place>) {
+    /// A document is going to be written as a later emission has it. Its place says that it exists: an
+    /// interruption may come before the later one is written, and a walk that goes on may not meet it again.
+    pub(crate) fn superseded(&mut self, place: Option<Place>) {
         if let Some(place) = place {
-            self.manifests.decide(place, Decided::Void);
+            self.manifests.decide(place, Decided::Alive);
         }
     }
 

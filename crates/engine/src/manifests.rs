@@ -98,9 +98,9 @@ pub(crate) enum Decided {
     Unchanged(u64),
     /// It exists; whatever the index has of it stays.
     Exists(Fate),
-    /// It exists, and the index has nothing of it.
-    Absent,
-    /// It is gone, or has another place.
+    /// It exists; what the index has of it, if anything, is not known, or stands at another place.
+    Alive,
+    /// It is gone.
     Void,
     /// It was to be deleted, and somebody else changed it.
     Changed,
@@ -376,7 +376,7 @@ impl Manifests {
                 row.fingerprint = fingerprint;
             }
             Decided::Exists(fate) => row.fate = fate,
-            Decided::Absent => row.version = None,
+            Decided::Alive => row.version = None,
             Decided::Changed => {
                 row.fate = Fate::Kept;
                 row.version = None;

@@ -137,13 +137,13 @@ impl<F> Sender<F> {
         }
         books.counters.duplicates += 1;
         for older in slot.newer.drain(..) {
-            books.void(older.place());
+            books.superseded(older.place());
         }
         if slot.batch == open_number && !self.open.entries.is_empty() {
             let older = &mut self.open.entries[slot.index];
             self.open.bytes = self.open.bytes + entry.bytes() - older.bytes();
             self.open.lines = self.open.lines + entry.lines() - older.lines();
-            books.void(older.place);
+            books.superseded(older.place);
             *older = entry;
             self.close_if_full();
         } else {
@@ -164,7 +164,7 @@ impl<F> Sender<F> {
             Some(slot) => {
                 books.counters.duplicates += 1;
                 for older in slot.newer.drain(..) {
-                    books.void(older.place());
+                    books.superseded(older.place());
                 }
                 slot.newer.push(Pending::Fetch(work, place));
                 None
@@ -188,7 +188,7 @@ impl<F> Sender<F> {
             .get(&entry.hash)
             .is_some_and(|slot| !slot.newer.is_empty() && replaces(&slot.newer));
         if is_superseded {
-            books.void(entry.place);
+            books.superseded(entry.place);
             self.release(entry.hash);
         } else {
             let newer = self.slots.remove(&entry.hash).map(|slot| slot.newer);
@@ -350,7 +350,7 @@ impl<F> Sender<F> {
         for entry in entries {
             let slot = self.slots.get(&entry.hash);
             if slot.is_some_and(|slot| replaces(&slot.newer)) {
-                books.void(entry.place);
+                books.superseded(entry.place);
                 self.release(entry.hash);
             } else {
                 kept.push(entry);

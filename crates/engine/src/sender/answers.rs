@@ -56,7 +56,7 @@ impl<F> Sender<F> {
                         books.deleted(entry.place, entry.hash, entry.is_resent);
                     }
                     Purpose::Access => {
-                        books.decide(entry.place, entry.hash, Fate::Seen, Decided::Absent);
+                        books.decide(entry.place, entry.hash, Fate::Seen, Decided::Alive);
                     }
                     Purpose::Document => refused(&entry, item_text(&answer), Mark::Refused, books)?,
                 },

@@ -268,3 +268,29 @@ async fn deletions_that_an_interruption_cut_off_are_all_counted() {
     }
     assert!(partly >= 3, "{partly}");
 }
+
+/// Of two emissions, the first is given up for the second. After an interruption between the two nothing
+/// may look as if the document had not been met.
+#[tokio::test(start_paused = true)]
+async fn a_document_that_was_emitted_on_both_sides_of_a_checkpoint_is_not_missing() {
+    let target = MemoryTarget::default().with_latency(Duration::from_secs(5));
+    let (target, folder) = (Arc::new(target), Arc::new(MemoryFolder::default()));
+    let old = vec![Step::Upsert("x", json!({"v": 0})), Step::Checkpoint];
+    let old = Arc::new(Script::of(vec![old]));
+    world(&old, &target, &folder).run().await;
+    let second = |later: Vec<Step>| {
+        let begin = vec![Step::Upsert("x", json!({"v": 1})), Step::Checkpoint];
+        let script = Arc::new(Script::of(vec![[begin, later].concat()]));
+        let mut world = world(&script, &target, &folder);
+        world.job.id = "second".into();
+        world
+    };
+    let again = vec![Step::Upsert("x", json!({"v": 2})), Step::Sleep(60_000)];
+    let seconds = Duration::from_secs(18);
+    assert!(timeout(seconds, second(again).run()).await.is_err());
+    folder.crash();
+    let ran = second(vec![Step::Upsert("y", json!({"v": 1}))]).run().await;
+    assert_eq!(ran.outcome.verdict, Verdict::Completed);
+    assert_eq!(ran.counters().deleted, 0);
+    assert_eq!(target.ids(), ["x", "y"]);
+}
