@@ -47,7 +47,10 @@ impl Run {
         let carried = self.delete_missing(job, books, &roll, progress).await?;
         self.drain(job, books, progress, true).await?;
         let may_have_strangers = self.recalled.has_strangers() || books.manifests.is_lost();
+        // What moves may have gone, during an interruption, to where the walks had been already.
+        let is_one_look = self.promises.ids_stay || !self.recalled.is_resumed;
         let is_whole = self.kind != JobKind::Incremental
+            && is_one_look
             && books.gap_count == 0
             && books.failure.is_none()
             && !self.kept.is_incomplete();

@@ -5,7 +5,7 @@ use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tributary_engine::Verdict;
-use tributary_sdk::{Access, ErrorKind};
+use tributary_sdk::{Access, ErrorKind, Promises};
 use tributary_state::{Folder, MemoryFolder};
 use tributary_testkit::memory::MemoryTarget;
 
@@ -293,4 +293,27 @@ async fn a_document_that_was_emitted_on_both_sides_of_a_checkpoint_is_not_missin
     assert_eq!(ran.outcome.verdict, Verdict::Completed);
     assert_eq!(ran.counters().deleted, 0);
     assert_eq!(target.ids(), ["x", "y"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_ids_move_a_resumed_run_deletes_no_stranger() {
+    let (target, folder) = (Arc::new(MemoryTarget::default()), Arc::default());
+    target.put("wanderer", json!({"v": 1}));
+    let wandering = Promises {
+        ids_stay: false,
+        ..snapshot()
+    };
+    let there = || vec![Step::Upsert("wanderer", json!({"v": 1}))];
+    let wait = vec![Step::Checkpoint, Step::Sleep(20_000)];
+    let before = vec![docs(0, 0..10, 1), [wait.clone(), there()].concat()];
+    let before = Arc::new(Script::of(before).promising(wandering));
+    let first = world(&before, &target, &folder).run();
+    assert!(timeout(Duration::from_secs(5), first).await.is_err());
+    folder.crash();
+    // Meanwhile it went where the walk had been already.
+    let after = vec![[docs(0, 0..10, 1), there()].concat(), wait];
+    let after = Arc::new(Script::of(after).promising(wandering));
+    let second = world(&after, &target, &folder).run().await;
+    assert_eq!(second.outcome.verdict, Verdict::Completed);
+    assert!(target.ids().contains(&"wanderer".to_owned()));
 }
