@@ -264,38 +264,11 @@ impl ElasticTarget {
             }
             Err(error) => return Err(error.into()),
         };
-        let found: Found<'_> = self.parse(&reply.body, &what)?;
-        if found.docs.len() != ids.len() {
-            return Err(self.error(
-                TargetErrorKind::Unavailable,
-                &what,
-                &format!("{} answers for {} ids", found.docs.len(), ids.len()),
-            ));
-        }
-        for document in found.docs {
-            if let Some(error) = document.error {
-                let error: serde_json::Value =
-                    serde_json::from_str(error.get()).unwrap_or_default();
-                let refusal = crate::refusal::Refusal::of_error(&error);
-                let kind = if refusal.kind == "index_not_found_exception" {
-                    TargetErrorKind::NotFound
-                } else {
-                    TargetErrorKind::Unavailable
-                };
-                return Err(self.error(kind, &what, &refusal.reason));
-            }
+        for document in self.found(&reply.body, ids.len(), &what)? {
             stored.push(
-                match (
-                    document.found,
-                    document.seq_no,
-                    document.primary_term,
-                    document.source,
-                ) {
-                    (true, Some(seq_no), Some(primary_term), Some(source)) => Some(Stored {
-                        version: Version {
-                            seq_no,
-                            primary_term,
-                        },
+                match (document.found, document.version(), document.source) {
+                    (true, Some(version), Some(source)) => Some(Stored {
+                        version,
                         source: source.to_owned(),
                     }),
                     (true, ..) => {
@@ -310,6 +283,37 @@ impl ElasticTarget {
             );
         }
         Ok(())
+    }
+
+    /// One answer for each document that was asked for.
+    fn found<'a>(
+        &self,
+        body: &'a [u8],
+        asked: usize,
+        what: &str,
+    ) -> Result<Vec<FoundDocument<'a>>, TargetError> {
+        let found: Found<'_> = self.parse(body, what)?;
+        if found.docs.len() != asked {
+            let why = format!("{} answers for {asked} ids", found.docs.len());
+            return Err(self.error(TargetErrorKind::Unavailable, what, &why));
+        }
+        for document in &found.docs {
+            if let Some(error) = document.error {
+                let error: serde_json::Value =
+                    serde_json::from_str(error.get()).unwrap_or_default();
+                let refusal = refusal::Refusal::of_error(&error);
+                let kind = match refusal.kind == "index_not_found_exception" {
+                    true => TargetErrorKind::NotFound,
+                    false => TargetErrorKind::Unavailable,
+                };
+                return Err(self.error(kind, what, &refusal.reason));
+            }
+            if document.found && document.version().is_none() {
+                let why = "the answer names no version";
+                return Err(self.error(TargetErrorKind::Unavailable, what, why));
+            }
+        }
+        Ok(found.docs)
     }
 }
 
@@ -368,6 +372,22 @@ impl Target for ElasticTarget {
             self.stored_group(ids, &mut stored).await?;
         }
         Ok(stored)
+    }
+
+    async fn versions(&self, ids: &[DocId]) -> Result<Vec<Option<Version>>, TargetError> {
+        let what = format!("look for documents of the index {}", self.index);
+        let at = path(&[&self.index, "_mget"]);
+        let at = with(at, "_source", "false");
+        let filter = "docs._id,docs.found,docs._seq_no,docs._primary_term,docs.error";
+        let at = with(at, "filter_path", filter);
+        let names: Vec<_> = ids.iter().map(DocId::as_str).collect();
+        let request = Request::post(at, &what).json(&json!({"ids": names}));
+        let reply = self.client.send_once(&request).await?;
+        let found = self.found(&reply.body, ids.len(), &what)?;
+        Ok(found
+            .iter()
+            .map(|document| document.version().filter(|_| document.found))
+            .collect())
     }
 
     async fn count(&self) -> Result<u64, TargetError> {
@@ -432,4 +452,13 @@ struct FoundDocument<'a> {
     source: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+}
+
+impl FoundDocument<'_> {
+    fn version(&self) -> Option<Version> {
+        Some(Version {
+            seq_no: self.seq_no?,
+            primary_term: self.primary_term?,
+        })
+    }
 }

@@ -1,14 +1,17 @@
 //! What a run has counted and noted so far.
 
 use crate::{
-    job::{Counters, Gap, Oddity, Settings},
+    clock::Clock,
+    desk::Desk,
+    job::{Counters, Gap, LedgerEntry, Settings},
     manifests::{Decided, Manifests, Place},
     monitor::{Mark, Monitor},
     policy::{Consequence, consequence},
     roll::{ClosedRoll, Count, IdHash, Roll},
     target::{Action, Answer},
 };
-use std::{collections::HashSet, io, mem};
+use std::{collections::HashSet, io, mem, sync::Arc};
+use tributary_protocol::ledger::{LedgerOutcome, Stage};
 use tributary_sdk::{DocId, Error, Scope};
 use tributary_state::{Fate, Row, StateError};
 
@@ -84,7 +87,10 @@ pub(crate) struct Books {
     pub(crate) gaps: Vec<Gap>,
     pub(crate) gap_count: u64,
     pub(crate) all_denied: bool,
-    pub(crate) oddities: Vec<Oddity>,
+    pub(crate) oddities: Vec<LedgerEntry>,
+    /// What became of single documents is handed in here.
+    pub(crate) desk: Desk,
+    clock: Arc<dyn Clock>,
     pub(crate) roll: Roll,
     pub(crate) roll_is_full: bool,
     pub(crate) manifests: Manifests,
@@ -109,13 +115,21 @@ pub(crate) struct Books {
 }
 
 impl Books {
-    pub(crate) fn new(settings: &Settings, roll: Roll, manifests: Manifests) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        roll: Roll,
+        manifests: Manifests,
+        desk: Desk,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             counters: Counters::default(),
             gaps: Vec::new(),
             gap_count: 0,
             all_denied: true,
             oddities: Vec::new(),
+            desk,
+            clock,
             roll,
             roll_is_full: false,
             manifests,
@@ -163,15 +177,35 @@ impl Books {
     }
 
     /// A document was not written as the source has it.
-    pub(crate) fn odd(&mut self, id: &DocId, stage: &'static str, reason: String) {
-        let reason = shortened(reason);
-        tracing::debug!(id = %id, stage, reason = %reason, "a document was not written as it is");
+    pub(crate) fn odd(&mut self, id: &DocId, outcome: LedgerOutcome, stage: Stage, reason: String) {
+        tracing::debug!(id = %id, %stage, reason = %reason, "a document was not written as it is");
+        let entry = self.entry(id.clone(), outcome, stage, reason);
         if self.oddities.len() < SAMPLES {
-            self.oddities.push(Oddity {
-                id: id.to_string(),
-                stage,
-                reason,
-            });
+            self.oddities.push(entry.clone());
+        }
+        self.desk.push(entry);
+    }
+
+    /// A document that was to be deleted stays.
+    pub(crate) fn not_deleted(&mut self, id: DocId, reason: String) {
+        let entry = self.entry(id, LedgerOutcome::Kept, Stage::Delete, reason);
+        self.desk.push(entry);
+    }
+
+    /// What becomes of a document, now.
+    pub(crate) fn entry(
+        &self,
+        id: DocId,
+        outcome: LedgerOutcome,
+        stage: Stage,
+        reason: String,
+    ) -> LedgerEntry {
+        LedgerEntry {
+            id,
+            outcome,
+            stage,
+            reason: shortened(reason),
+            at: self.clock.utc(),
         }
     }
 
@@ -278,7 +312,7 @@ impl Books {
             Halt::Failed(why) => Halt::Failed(format!("{why}; the last one, {id}: {reason}")),
             halt => halt,
         });
-        self.odd(id, "index", reason);
+        self.odd(id, LedgerOutcome::Failed, Stage::Index, reason);
         self.decide(place, hash, Fate::Failed, Decided::Exists(Fate::Failed));
         halt
     }

@@ -10,6 +10,7 @@ use crate::{
     target::{Action, Answer, Operation},
 };
 use std::{mem, time::Duration};
+use tributary_protocol::ledger::{LedgerOutcome, Stage};
 use tributary_sdk::emitter::Permit;
 
 /// The bytes of an action line, about.
@@ -136,7 +137,9 @@ pub(crate) fn done(entry: &Entry, answer: &Answer, books: &mut Books) -> Result<
         Action::Index(source) => {
             if let Some(reason) = &entry.stripped {
                 books.counters.without_field += 1;
-                books.odd(&entry.operation.id, "index", format!("indexed {reason}"));
+                let reason = format!("indexed {reason}");
+                let outcome = LedgerOutcome::Truncated;
+                books.odd(&entry.operation.id, outcome, Stage::Index, reason);
             }
             books.written(place, hash, source.len(), entry.fingerprint, answer)
         }
@@ -156,7 +159,12 @@ pub(crate) fn refused(
 ) -> Result<(), Halt> {
     if entry.purpose == Purpose::Deletion {
         let reason = format!("could not be deleted: {reason}");
-        books.odd(&entry.operation.id, "index", reason);
+        books.odd(
+            &entry.operation.id,
+            LedgerOutcome::Kept,
+            Stage::Delete,
+            reason,
+        );
         books.counters.kept += 1;
         if let Some(place) = entry.place {
             books.manifests.decide(place, Decided::Stays);

@@ -15,6 +15,8 @@ use crate::{
     run::Run,
 };
 use std::sync::Arc;
+use tokio::sync::mpsc;
+use tributary_protocol::ledger::{LedgerOutcome, Stage};
 use tributary_sdk::{
     Access, Attachment, DocId, Document, JobKind, Scope, Session, Stamp,
     emitter::{Budget, Item, Origin, Permit},
@@ -59,12 +61,13 @@ impl Run {
         item: Item,
         job: &Job,
         books: &mut Books,
+        out: &mpsc::Sender<(Origin, Item)>,
     ) -> Result<(), Halt> {
         let item = match item {
             Item::Unit(unit) => {
                 return self.add_unit(unit, books);
             }
-            Item::Ended(end) => return self.ended(origin, end, books).await,
+            Item::Ended(end) => return self.ended(origin, end, job, books, out).await,
             Item::Gap(scope, error) => {
                 let note = Note::Gap {
                     scope: scope.clone(),
@@ -104,7 +107,7 @@ impl Run {
                 self.claims.alive(&self.last_key, hash);
                 books.counters.extracted += 1;
                 books.counters.skipped += 1;
-                books.odd(&id, "read", why);
+                books.odd(&id, LedgerOutcome::Skipped, Stage::Read, why);
                 let old = self.known(books, from, &id, hash).await?;
                 let version = old.and_then(|row| row.version);
                 books.add_row(
@@ -228,14 +231,16 @@ impl Run {
         let old = self.known(books, from, &id, hash).await?;
         if let Access::Unreadable(why) = &document.access {
             books.counters.unreadable_access += 1;
-            books.odd(&id, "read", format!("written for nobody: {why}"));
+            let reason = format!("written for nobody: {why}");
+            books.odd(&id, LedgerOutcome::Quarantined, Stage::Read, reason);
         }
         let limit = job.settings.max_file_size;
         let file = document.attachment.filter(|_| job.run.content);
         let file = file.map(|file| (content::wanted(&file, limit), file));
         if let Some((Wanted::TooLarge, _)) = &file {
             books.counters.content_too_large += 1;
-            books.odd(&id, "content", content::reason(Ok(()), limit));
+            let reason = content::reason(Ok(()), limit);
+            books.odd(&id, LedgerOutcome::Truncated, Stage::Content, reason);
         }
         let file = file.filter(|(wanted, _)| *wanted == Wanted::Yes);
         let file = file.map(|(_, file)| file);
@@ -277,7 +282,8 @@ impl Run {
             let size = text.len();
             books.odd(
                 &id,
-                "index",
+                LedgerOutcome::Failed,
+                Stage::Index,
                 format!("not written: its text of {size} bytes is larger than elasticsearch.bulk.max_text_document_size ({largest})"),
             );
             let held = version.map(|version| (0, version));
@@ -319,7 +325,7 @@ impl Run {
             Fetched::Nothing(error) => {
                 books.counters.without_content += 1;
                 let reason = content::reason(Err(&error), job.settings.max_file_size);
-                books.odd(&errand.id, "content", reason);
+                books.odd(&errand.id, LedgerOutcome::Truncated, Stage::Content, reason);
                 let print = errand.fingerprint.with_content(None);
                 (None, None, print.finish())
             }

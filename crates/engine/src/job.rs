@@ -5,9 +5,11 @@ use crate::{
     target::Target,
 };
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
-use tributary_sdk::{ErrorKind, Run, Scope, Source, StopSignal, rules::RuleSet};
+use tributary_protocol::ledger::{LedgerOutcome, Stage};
+use tributary_sdk::{DocId, ErrorKind, Run, Scope, Source, StopSignal, rules::RuleSet};
 use tributary_state::Folder;
 
 /// All that one job needs. The job was claimed before, and its end is written after, by the service.
@@ -33,6 +35,8 @@ pub struct Job {
     pub origin: String,
     /// Who hears of the progress.
     pub reporter: Arc<dyn Reporter>,
+    /// Who keeps what became of single documents.
+    pub recorder: Arc<dyn Recorder>,
     /// Comes when the job is canceled or suspended, or has lost its record. The service knows which.
     pub stop: StopSignal,
     /// Sizes and limits.
@@ -47,6 +51,20 @@ pub trait Reporter: Send + Sync {
     /// *Behaviour.* Called every 10 seconds of the job, never twice at once, and dropped when the job
     /// ends. A failure to tell is the reporter's own matter; the next call comes all the same.
     async fn report(&self, counters: &Counters);
+}
+
+/// Who keeps what became of single documents.
+#[async_trait]
+pub trait Recorder: Send + Sync {
+    /// Keeps entries.
+    ///
+    /// *Behaviour.* At most 1,000 at once, never called twice at once. When it returns they outlive the
+    /// process. The same document may be told of again, by the same job and stage: the later entry
+    /// counts. Documents are told of before they are deleted; without a record of it none is.
+    ///
+    /// # Errors
+    /// Why they could not be kept; a sentence for the user.
+    async fn record(&self, entries: &[LedgerEntry]) -> Result<(), String>;
 }
 
 /// Sizes and limits of a job.
@@ -80,6 +98,38 @@ pub struct Settings {
     pub ids_in_memory: usize,
     /// Send all documents, whatever is remembered.
     pub force: bool,
+    /// If there are any: only these documents are read again, where the source can do that; a full sync
+    /// otherwise. For full syncs.
+    pub replay: Vec<DocId>,
+}
+
+/// Of the memory of a job, one part in so many is for each of the two pools; the rest is for ids, pages
+/// of listings, requests and answers.
+const POOL_SHARE: usize = 4;
+/// The same for ids that are remembered.
+const IDS_SHARE: usize = 8;
+/// What a remembered id takes, in bytes, where ids move between units.
+const ID_BYTES: usize = 24;
+/// No pool is smaller than this.
+const LEAST_POOL: usize = 1 << 20;
+
+impl Settings {
+    /// The least memory that a job can do with, in bytes.
+    pub const LEAST_MEMORY: usize = 8 << 20;
+
+    /// The same, but such that the whole job takes no more memory than `bytes`. (A single document or file
+    /// that is larger than its pool runs alone, and takes what it takes.)
+    #[must_use]
+    pub fn within(self, bytes: usize) -> Self {
+        let pool = (bytes / POOL_SHARE).max(LEAST_POOL);
+        let ids = bytes / IDS_SHARE / ID_BYTES;
+        Self {
+            document_pool: self.document_pool.min(pool),
+            content_pool: self.content_pool.min(pool),
+            ids_in_memory: self.ids_in_memory.min(ids),
+            ..self
+        }
+    }
 }
 
 impl Default for Settings {
@@ -99,6 +149,7 @@ impl Default for Settings {
             patience: Duration::from_secs(15 * 60),
             ids_in_memory: 512 * 1024,
             force: false,
+            replay: Vec::new(),
         }
     }
 }
@@ -222,15 +273,19 @@ pub struct Gap {
     pub why: String,
 }
 
-/// What became of one document that was not written as the source has it.
+/// What became of one document that was not written as the source has it, or is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Oddity {
+pub struct LedgerEntry {
     /// Its `_id`.
-    pub id: String,
-    /// Where it was stopped: `read`, `rules`, `content`, `index`.
-    pub stage: &'static str,
-    /// Why.
+    pub id: DocId,
+    /// What became of it.
+    pub outcome: LedgerOutcome,
+    /// Where.
+    pub stage: Stage,
+    /// Why; at most some kilobytes.
     pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// How a job ended.
@@ -258,7 +313,7 @@ pub struct Outcome {
     /// How many gaps there were.
     pub gap_count: u64,
     /// Documents that were not written as the source has them; the first 100 of them.
-    pub oddities: Vec<Oddity>,
+    pub oddities: Vec<LedgerEntry>,
     /// Documents in the index at the end, if it could be asked.
     pub total_documents: Option<u64>,
 }

@@ -10,6 +10,7 @@ mod books;
 mod claims;
 pub mod clock;
 mod content;
+mod desk;
 mod entry;
 mod fingerprint;
 mod intake;
@@ -25,6 +26,8 @@ mod patience;
 mod policy;
 mod recall;
 mod reconcile;
+pub mod rehearsal;
+mod replay;
 mod roll;
 mod run;
 mod sender;
@@ -36,9 +39,10 @@ mod walks;
 
 pub use clock::{Clock, Files};
 pub use job::{
-    Brake, Counters, ErrorMonitor, Gap, Job, Oddity, Outcome, PipelineFlags, Reporter, Settings,
-    Verdict,
+    Brake, Counters, ErrorMonitor, Gap, Job, LedgerEntry, Outcome, PipelineFlags, Recorder,
+    Reporter, Settings, Verdict,
 };
+pub use rehearsal::Rehearsal;
 pub use run::run;
 pub use target::{
     Action, Answer, ItemError, Operation, Scan, Scanned, Source, Stored, Target, TargetError,

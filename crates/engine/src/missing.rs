@@ -14,10 +14,13 @@ use crate::{
 use std::{cmp::Reverse, collections::HashSet, mem, sync::Arc};
 use tokio::sync::watch;
 use tributary_sdk::{JobKind, Listing, Presence, Scope};
-use tributary_state::{ManifestReader, ManifestWriter, Position, Row, UnitState, Version};
+use tributary_state::{Fate, ManifestReader, ManifestWriter, Position, Row, UnitState, Version};
 
 /// Documents that stay and are remembered, so that they are not taken for strangers.
 const MOST_KEPT: usize = 100_000;
+/// Why documents are deleted, for the record.
+pub(crate) const KEPT_OUT: &str = "sync rules keep it out";
+pub(crate) const GONE: &str = "gone from the data source";
 /// Rows judged together.
 const CHUNK: usize = 32 * 1024;
 
@@ -95,6 +98,11 @@ impl Run {
         };
         for (unit, position) in gone {
             let name = gone_name(unit);
+            let scope = books.manifests.units[unit].key.as_ref();
+            let missing = match scope.map(|key| &key.scope) {
+                Some(scope) if *scope != Scope::root() => format!("{GONE}: not listed in {scope}"),
+                _ => format!("{GONE}: not listed"),
+            };
             let folder = Arc::clone(&job.folder);
             let mut reader = ManifestReader::open_part(folder, &name, position).await?;
             while let Some(rows) = reader.next().await? {
@@ -104,7 +112,12 @@ impl Run {
                             let id = row.id.clone();
                             let place =
                                 books.manifests.reserve(unit, row.id, row.home, row.version);
-                            self.delete(id, version, Some(place), books);
+                            let why = match (row.fate, row.missed) {
+                                (Fate::Filtered, _) => KEPT_OUT.to_owned(),
+                                (_, true) => format!("{missing}, for the second time in a row"),
+                                (_, false) => missing.clone(),
+                            };
+                            self.delete(id, version, Some(place), &why, books);
                         }
                         _ => self.keep(unit, row, books),
                     }
@@ -210,7 +223,10 @@ impl Run {
     ) -> Result<(), Halt> {
         let mut proven = Vec::new();
         let mut asked = Vec::new();
-        for (row, standing) in self.standings(rows, roll).await? {
+        for (mut row, standing) in self.standings(rows, roll).await? {
+            if standing == Standing::Filtered {
+                row.fate = Fate::Filtered;
+            }
             match self.judge_row(suspects, row, standing, books) {
                 Judged::Elsewhere => {}
                 Judged::Stays(row) => self.keep(suspects.unit, row, books),
@@ -246,7 +262,10 @@ impl Run {
                     row.version = None;
                 }
                 let is_gone = match answer {
-                    Some(Presence::Gone) => true,
+                    Some(Presence::Gone) => {
+                        row.missed = false;
+                        true
+                    }
                     Some(Presence::Unknown) => mem::replace(&mut row.missed, true),
                     Some(Presence::Present) => {
                         row.missed = false;

@@ -220,17 +220,19 @@ impl Notes {
         self.journal.push(note)
     }
 
-    /// Makes safe how far the run is, if it is time and there is something new.
+    /// Whether it is time to make safe how far the run is.
+    pub(crate) fn is_due(&self, now: Duration, manifests: &Manifests) -> bool {
+        let has_news = self.is_due || manifests.has_news();
+        has_news && now.saturating_sub(self.last) >= EVERY
+    }
+
+    /// Makes safe how far the run is.
     pub(crate) async fn turn(
         &mut self,
         now: Duration,
         manifests: &mut Manifests,
         counters: &Counters,
     ) -> Result<()> {
-        let has_news = self.is_due || manifests.has_news();
-        if !has_news || now.saturating_sub(self.last) < EVERY {
-            return Ok(());
-        }
         for note in manifests.take_news().await? {
             self.journal.push(&note)?;
         }

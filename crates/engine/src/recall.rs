@@ -140,7 +140,6 @@ fn other_run(
             begin.made_with != made_with || begin.origin != job.origin,
             "the configuration changed",
         ),
-        (job.settings.force, "all documents are to be sent"),
         (
             !token.is_some_and(|now| begin.token.is_followed_by(now)),
             "the index is another one",
@@ -290,9 +289,10 @@ impl Recalled {
         }
         held += carried.iter().map(|unit| unit.held).sum::<u64>();
         // What was written before an interruption, and by whom, is not known; and units that stay as they
-        // were hold rows that somebody else's writes made worthless.
-        let is_certain =
-            !self.is_resumed && (carried.is_empty() || self.reconciled.stale.is_empty());
+        // were may hold rows that are worth nothing since somebody, or this run, wrote these documents.
+        let are_untouched =
+            self.reconciled.stale.is_empty() && books.writes == 0 && books.doubtful_writes == 0;
+        let is_certain = !self.is_resumed && (carried.is_empty() || are_untouched);
         let is_exact = is_certain && is_exact(self.token.as_ref(), token.as_ref(), books);
         units.extend(carried);
         let head = Head {

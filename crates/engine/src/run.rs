@@ -5,15 +5,18 @@ use crate::{
     books::{Books, Halt},
     claims::Claims,
     content::Fetched,
+    desk::Desk,
+    entry::Entry,
     fingerprint::Fingerprints,
     intake::{Errand, fetch_errand},
-    job::{Job, Outcome, Reporter, Verdict},
+    job::{Job, LedgerEntry, Outcome, Reporter, Verdict},
     manifests::Manifests,
     missing::Kept,
     notes::{JOURNAL, Notes},
     patience::patiently,
     policy,
     recall::{Recalled, random, recall},
+    replay,
     roll::{IdHasher, Roll},
     sender::{Pending, Sender},
     walks::Progress,
@@ -30,7 +33,7 @@ use tokio::{
 };
 use tributary_sdk::{
     Error, JobKind, Promises, Scope, Session, StopSignal, Unit, UnitKey, UnitSink,
-    emitter::{Budget, Emitter},
+    emitter::{Budget, Emitter, Item, Origin},
 };
 use tributary_state::StateError;
 
@@ -43,6 +46,8 @@ const LINGER: Duration = Duration::from_millis(1);
 const TICK: Duration = Duration::from_millis(100);
 /// How often the progress is told (service sheet §4).
 const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// How long, at the end, is waited for what became of single documents to be on record.
+const FAREWELL: Duration = Duration::from_secs(3);
 /// Walks at once, whatever a source promises.
 const MOST_WALKS: usize = 32;
 
@@ -76,6 +81,11 @@ pub async fn run(job: Job) -> Outcome {
     };
     let has_time = !matches!(end, Err(Halt::Stopped));
     books.count_what_there_is(has_time).await;
+    tokio::select! {
+        biased;
+        () = books.desk.flush() => {}
+        () = job.clock.sleep(FAREWELL) => {}
+    }
     let verdict = match end {
         Ok(verdict) => verdict,
         Err(Halt::Stopped) => Verdict::Stopped,
@@ -95,7 +105,9 @@ fn empty_books(job: &Job) -> Books {
     let roll = Roll::new(Arc::clone(&job.files), job.settings.ids_in_memory);
     // Those of the run take their place when it is opened.
     let manifests = Manifests::new(Arc::clone(&job.folder), 0, 1);
-    Books::new(&job.settings, roll, manifests)
+    let desk = Desk::new(Arc::clone(&job.recorder));
+    let clock = Arc::clone(&job.clock);
+    Books::new(&job.settings, roll, manifests, desk, clock)
 }
 
 /// Opens a run without what an interrupted one has noted.
@@ -133,6 +145,8 @@ pub(crate) struct Run {
     pub(crate) fingerprints: Fingerprints,
     pub(crate) recalled: Recalled,
     pub(crate) kept: Kept,
+    /// Deletions that are not on record yet.
+    pub(crate) condemned: Vec<(Entry, LedgerEntry)>,
     pub(crate) units: HashMap<UnitKey, Progress>,
     /// The unit of the last item, and its number.
     pub(crate) last_key: Arc<UnitKey>,
@@ -164,17 +178,22 @@ impl Run {
         let folder = Arc::clone(&job.folder);
         let parallel = promises.parallel.clamp(1, MOST_WALKS);
         books.manifests = Manifests::new(folder, recalled.generation(), parallel);
-        let begin = recalled.begin(job);
+        let is_replay = replay::is_wanted(job);
+        let begin = recalled.begin(job).filter(|_| !is_replay);
         let mut run = Self {
             promises,
             session,
-            kind: job.run.kind,
+            kind: match is_replay {
+                true => JobKind::Incremental,
+                false => job.run.kind,
+            },
             budget: Arc::new(Budget::new(settings.document_pool, settings.content_pool)),
             assembler: Assembler::new(settings, stamp),
             hasher,
             fingerprints: Fingerprints::new(recalled.key),
             recalled,
             kept: Kept::default(),
+            condemned: Vec::new(),
             sender: Sender::new(Arc::clone(&job.target), Arc::clone(&job.clock), settings),
             units: HashMap::new(),
             last_key: Arc::new(Unit::new(Scope::root()).key()),
@@ -233,10 +252,12 @@ impl Run {
     ) -> Result<(), Halt> {
         let parallel = self.promises.parallel.clamp(1, MOST_WALKS);
         let (out, mut items) = mpsc::channel(ITEMS_AT_ONCE);
-        let announcer = Emitter::new(None, &self.budget, &out);
-        let session = Arc::clone(&self.session);
-        self.tasks
-            .spawn(announce(session, self.kind, UnitSink::new(announcer)));
+        if replay::is_wanted(job) {
+            self.announcing = false;
+            self.add_unit(replay::unit(), books)?;
+        } else {
+            self.announce(&out);
+        }
         let mut tick = Tick::new(job);
         let mut taken = Vec::with_capacity(ITEMS_AT_ONCE);
         let mut lingering = None;
@@ -244,7 +265,7 @@ impl Run {
             while self.walking < parallel
                 && let Some(key) = self.queue.pop_front()
             {
-                self.start_walk(&key, &out, books).await?;
+                self.start_walk(&key, &out, job, books).await?;
             }
             self.start_fetches(job);
             self.admit_released(job, books);
@@ -253,8 +274,13 @@ impl Run {
             }
             self.sender.turn(books);
             books.manifests.write().await?;
-            if let Some(notes) = &mut self.notes {
-                let now = job.clock.now();
+            let now = job.clock.now();
+            books.desk.turn(now).await;
+            if let Some(notes) = &mut self.notes
+                && notes.is_due(now, &books.manifests)
+            {
+                // A run that goes on after an interruption does not meet them again.
+                books.desk.flush().await;
                 notes
                     .turn(now, &mut books.manifests, &books.counters)
                     .await?;
@@ -288,7 +314,7 @@ impl Run {
                 count = items.recv_many(&mut taken, ITEMS_AT_ONCE), if lingering.is_none() && !books.manifests.is_full() => {
                     debug_assert!(count > 0, "this function holds a sender");
                     for (origin, item) in taken.drain(..) {
-                        self.take(origin, item, job, books).await?;
+                        self.take(origin, item, job, books, &out).await?;
                     }
                     lingering = (count < ITEMS_AT_ONCE / 2).then(|| job.clock.sleep(LINGER));
                 }
@@ -299,6 +325,15 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Has the source announce its units.
+    pub(crate) fn announce(&mut self, out: &mpsc::Sender<(Origin, Item)>) {
+        self.announcing = true;
+        let announcer = Emitter::new(None, &self.budget, out);
+        let session = Arc::clone(&self.session);
+        self.tasks
+            .spawn(announce(session, self.kind, UnitSink::new(announcer)));
     }
 
     fn start_fetches(&mut self, job: &Job) {

@@ -7,6 +7,7 @@
 
 use crate::{
     books::{Books, Halt},
+    desk::AT_ONCE,
     entry::{Entry, Purpose},
     job::{Counters, Job},
     manifests::{Decided, Place},
@@ -17,6 +18,7 @@ use crate::{
 };
 use std::mem;
 use tokio::sync::watch;
+use tributary_protocol::ledger::{LedgerOutcome, Stage};
 use tributary_sdk::{DocId, DocRef, Error, ErrorKind, JobKind, Presence, Scope};
 use tributary_state::{Fate, Row, UnitState};
 
@@ -24,6 +26,7 @@ use tributary_state::{Fate, Row, UnitState};
 pub(crate) const CONFIRM_BATCH: usize = 100;
 /// The brake never stops fewer deletions than this (DESIGN §4).
 const BRAKE_FROM: u64 = 1000;
+const ANNOUNCED: &str = "the data source said that it was deleted";
 
 impl Run {
     /// Finds out what is gone and deletes it. Corrects the counters to distinct documents. Returns the
@@ -81,9 +84,9 @@ impl Run {
             };
             for (row, version, answer) in answers {
                 match answer {
-                    Some(Presence::Gone) => self.delete(row.id, version, None, books),
+                    Some(Presence::Gone) => self.delete(row.id, version, None, ANNOUNCED, books),
                     Some(Presence::Unknown) if !may_hide => {
-                        self.delete(row.id, version, None, books);
+                        self.delete(row.id, version, None, ANNOUNCED, books);
                     }
                     _ => books.counters.kept += 1,
                 }
@@ -101,10 +104,10 @@ impl Run {
         job: &Job,
     ) -> Result<Vec<(Row, Version, Option<Presence>)>, Halt> {
         let ids: Vec<DocId> = rows.iter().map(|row| row.id.clone()).collect();
-        let stored = patiently(job, || job.target.stored(&ids)).await?;
-        let found = rows.into_iter().zip(stored);
+        let versions = patiently(job, || job.target.versions(&ids)).await?;
+        let found = rows.into_iter().zip(versions);
         Ok(found
-            .filter_map(|(row, stored)| Some((row, stored?.version, Some(Presence::Gone))))
+            .filter_map(|(row, version)| Some((row, version?, Some(Presence::Gone))))
             .collect())
     }
 
@@ -156,16 +159,23 @@ impl Run {
             .collect())
     }
 
-    /// Deletes a document in this version.
+    /// Deletes a document in this version, once that is on record.
     pub(crate) fn delete(
         &mut self,
         id: DocId,
         version: Version,
         place: Option<Place>,
+        why: &str,
         books: &mut Books,
     ) {
         let hash = self.hasher.hash(&id);
-        tracing::info!(id = %id, seq_no = version.seq_no, "deleting a document that is gone from the data source");
+        tracing::debug!(id = %id, seq_no = version.seq_no, why, "deleting a document");
+        let record = books.entry(
+            id.clone(),
+            LedgerOutcome::Deleted,
+            Stage::Delete,
+            why.to_owned(),
+        );
         let operation = Operation {
             id,
             action: Action::Delete(version),
@@ -177,7 +187,21 @@ impl Run {
             Some(place) => entry.at(place, 0),
             None => entry,
         };
-        self.sender.admit(entry, books);
+        self.condemned.push((entry, record));
+    }
+
+    /// Puts deletions on record, and then sends them; if not all of them are wanted, only when there are
+    /// many.
+    async fn carry_out(&mut self, books: &mut Books, all: bool) -> Result<(), Halt> {
+        while !self.condemned.is_empty() && (all || self.condemned.len() >= AT_ONCE) {
+            let count = self.condemned.len().min(AT_ONCE);
+            let (entries, records): (Vec<_>, Vec<_>) = self.condemned.drain(..count).unzip();
+            books.desk.require(&records).await?;
+            for entry in entries {
+                self.sender.admit(entry, books);
+            }
+        }
+        Ok(())
     }
 
     /// Looks which documents that could not be deleted are there at all.
@@ -185,13 +209,15 @@ impl Run {
         let conflicts = mem::take(&mut books.conflicts);
         for batch in conflicts.chunks(CONFIRM_BATCH) {
             let ids: Vec<_> = batch.iter().map(|conflict| conflict.id.clone()).collect();
-            let stored = patiently(job, || job.target.stored(&ids)).await?;
-            for (conflict, stored) in batch.iter().zip(stored) {
-                if stored.is_none() {
+            let versions = patiently(job, || job.target.versions(&ids)).await?;
+            for (conflict, version) in batch.iter().zip(versions) {
+                if version.is_none() {
                     books.deleted(conflict.place, conflict.hash, conflict.is_resent);
                     continue;
                 }
                 books.counters.bounced += 1;
+                let why = "somebody else has changed it since; the next full sync looks again";
+                books.not_deleted(conflict.id.clone(), why.to_owned());
                 if let Some(place) = conflict.place {
                     books.manifests.decide(place, Decided::Changed);
                 }
@@ -208,8 +234,10 @@ impl Run {
         progress: &watch::Sender<Counters>,
         all: bool,
     ) -> Result<(), Halt> {
+        self.carry_out(books, all).await?;
         let mut tick = Tick::new(job);
         loop {
+            books.desk.turn(job.clock.now()).await;
             self.admit_released(job, books);
             if all {
                 self.sender.flush();

@@ -4,6 +4,7 @@ use crate::{
     books::{Books, Halt},
     job::{Counters, Job},
     log::LogWriter,
+    missing::{GONE, KEPT_OUT},
     patience::{Failure, patiently},
     roll::{ClosedRoll, Partition, Standing},
     run::Run,
@@ -44,7 +45,8 @@ impl Run {
             books.failure = Some(why);
             return Ok(());
         }
-        for gone in [strangers.filtered, gone] {
+        let unknown = format!("{GONE}: in the index, but nothing is known of it");
+        for (gone, why) in [(strangers.filtered, KEPT_OUT), (gone, &*unknown)] {
             let mut rows = gone.close().await?;
             loop {
                 let batch = rows.next_batch(CONFIRM_BATCH).await?;
@@ -52,7 +54,7 @@ impl Run {
                     break;
                 }
                 for row in batch {
-                    self.delete(row.id, row.version, None, books);
+                    self.delete(row.id, row.version, None, why, books);
                 }
                 self.drain(job, books, progress, false).await?;
             }

@@ -4,6 +4,7 @@ use crate::{
     books::{Books, Halt},
     job::Job,
     notes::{Note, Noted, NotedPlace, Notes, recount},
+    replay,
     run::Run,
 };
 use std::sync::Arc;
@@ -82,6 +83,7 @@ impl Run {
         &mut self,
         key: &UnitKey,
         out: &mpsc::Sender<(Origin, Item)>,
+        job: &Job,
         books: &mut Books,
     ) -> Result<(), Halt> {
         let Some(progress) = self.units.get(key) else {
@@ -93,8 +95,14 @@ impl Run {
         let emitter = Emitter::new(Some(&unit), &self.budget, out);
         let session = Arc::clone(&self.session);
         let stop = self.stop.clone();
-        self.tasks
-            .spawn(walk(session, self.kind, unit, from, emitter, stop));
+        if *key == replay::unit().key() {
+            let (target, ids) = (Arc::clone(&job.target), job.settings.replay.clone());
+            self.tasks
+                .spawn(replay::reread(session, target, ids, emitter, stop));
+        } else {
+            self.tasks
+                .spawn(walk(session, self.kind, unit, from, emitter, stop));
+        }
         self.walking += 1;
         Ok(())
     }
@@ -143,7 +151,9 @@ impl Run {
         &mut self,
         origin: Origin,
         end: SourceResult<End>,
+        job: &Job,
         books: &mut Books,
+        out: &mpsc::Sender<(Origin, Item)>,
     ) -> Result<(), Halt> {
         let Some(key) = origin else {
             self.announcing = false;
@@ -164,6 +174,11 @@ impl Run {
             return Ok(());
         }
         books.manifests.end_walk(number).await?;
+        if *key == replay::unit().key() && self.needs_full_sync(&end, job, books) {
+            books.manifests.complete(number, None);
+            self.announce(out);
+            return Ok(());
+        }
         match end {
             Ok(end) => {
                 books.manifests.complete(number, end.next);

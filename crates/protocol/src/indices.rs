@@ -13,6 +13,9 @@ pub const CONNECTORS_INDEX: &str = ".elastic-connectors-v1";
 pub const SYNC_JOBS_ALIAS: &str = ".elastic-connectors-sync-jobs";
 /// The sync-job index.
 pub const SYNC_JOBS_INDEX: &str = ".elastic-connectors-sync-jobs-v1";
+/// The index of our own records (DESIGN §6). The name lies within what the API key that Kibana makes for
+/// a service may create and write.
+pub const LEDGER_INDEX: &str = ".elastic-connectors-tributary-1";
 /// What the names of identity indices begin with.
 pub const ACCESS_CONTROL_INDEX_PREFIX: &str = ".search-acl-filter-";
 
@@ -153,6 +156,29 @@ pub fn access_control_index_body() -> Value {
             "hidden": true, "number_of_replicas": 1, "number_of_shards": 1
         }},
         "mappings": {"dynamic": "false", "properties": {"created_at": date()}}
+    })
+}
+
+/// The body that creates the index of our own records. Nothing but what is listed is indexed.
+pub fn ledger_index_body() -> Value {
+    // A longer term would be refused; the text is in the record all the same.
+    let word = json!({"type": "keyword", "ignore_above": 1024});
+    json!({
+        "settings": protocol_settings(),
+        "mappings": {
+            "dynamic": "false",
+            "_meta": {"version": 1},
+            "properties": {
+                "connector_id": word,
+                "created_at": date(),
+                "document_id": word,
+                "index_name": word,
+                "job_id": word,
+                "outcome": keyword(),
+                "record": keyword(),
+                "stage": keyword()
+            }
+        }
     })
 }
 

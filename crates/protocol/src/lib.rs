@@ -18,12 +18,14 @@ pub mod features;
 pub mod filtering;
 pub mod identity;
 pub mod indices;
+pub mod ledger;
 pub mod pipeline;
 mod properties;
 pub mod quartz;
 #[cfg(test)]
 mod record_tests;
 pub mod records;
+pub mod request;
 pub mod schedule;
 pub mod states;
 pub mod sync_job;
@@ -33,9 +35,11 @@ pub mod updates;
 pub use connector::Connector;
 pub use features::Features;
 pub use filtering::{Filtering, FilteringValidation, SyncRules};
+pub use ledger::{Ledger, LedgerFilter, LedgerRecord};
 pub use pipeline::Pipeline;
 pub use properties::RecordError;
 pub use quartz::{Quartz, QuartzError};
+pub use request::JobRequest;
 pub use schedule::{Schedule, Scheduling};
 pub use states::{
     ConnectorStatus, IllegalTransition, JobStatus, JobType, TriggerMethod, ValidationState,

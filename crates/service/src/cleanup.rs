@@ -1,6 +1,8 @@
 //! Jobs that lost their service (service sheet §3, cleanup).
 
-use crate::{change::change_connector, context::Context, lease::Mark, trouble::TurnErrors};
+use crate::{
+    change::change_connector, context::Context, lease::Mark, ledger::Retention, trouble::TurnErrors,
+};
 use serde_json::Map;
 use std::{collections::HashMap, time::Duration};
 use tributary_protocol::{
@@ -20,12 +22,14 @@ const STRAY_ERROR: &str =
 pub(crate) async fn run(context: &Context) {
     let interval = context.config.service.job_cleanup_interval;
     let mut strays = Strays::default();
+    let mut retention = Retention::default();
     loop {
         context.status.turn(NAME, interval);
         let mut errors = TurnErrors::of(&context.trouble, NAME);
         if let Err(error) = turn(context, &mut strays, &mut errors).await {
             errors.records("look for lost jobs", &error);
         }
+        retention.turn(context).await;
         if !context.pause(interval).await {
             return context.status.ended(NAME);
         }

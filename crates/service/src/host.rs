@@ -5,7 +5,10 @@ use crate::Registry;
 use async_trait::async_trait;
 use std::{fmt, io, path::PathBuf, sync::Arc};
 use tributary_engine::{Clock, Files, Target, TargetError};
-use tributary_protocol::records::{Records, RecordsError};
+use tributary_protocol::{
+    Ledger,
+    records::{Records, RecordsError},
+};
 use tributary_sdk::Secret;
 use tributary_state::Folder;
 
@@ -14,6 +17,8 @@ use tributary_state::Folder;
 pub struct Host {
     /// The records of connectors and sync jobs.
     pub records: Arc<dyn Records>,
+    /// What became of single documents.
+    pub ledger: Arc<dyn Ledger>,
     /// The server that keeps them.
     pub server: Arc<dyn Server>,
     /// The indices that jobs write to.
@@ -93,6 +98,10 @@ pub trait FilesFactory: Send + Sync {
     /// *Behaviour.* Outlives the process. Nobody else gets it before the answer is dropped: an error of
     /// kind `WouldBlock` says that somebody has it.
     async fn state(&self, connector: &str, index: &str) -> io::Result<StateRoom>;
+
+    /// The same folder as it is now, to be read only, whoever else has it. What is read may be in the
+    /// middle of a change.
+    async fn peek(&self, connector: &str, index: &str) -> io::Result<Arc<dyn Folder>>;
 }
 
 /// A folder that is ours as long as this lives.

@@ -30,6 +30,7 @@ mod fairness;
 mod heartbeat;
 mod job;
 mod lease;
+pub mod ledger;
 mod observed;
 mod preflight;
 mod prepare;
@@ -45,6 +46,7 @@ pub use error::ServiceError;
 pub use host::{
     FilesFactory, Greeting, Host, Room, Server, StateRoom, TargetFactory, TargetRequest,
 };
+pub use job::{RehearsalReport, rehearse};
 pub use registry::Registry;
 pub use service::{Actions, Service};
 pub use status::Status;

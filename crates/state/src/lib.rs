@@ -17,6 +17,7 @@ mod journal;
 mod manifest;
 mod memory;
 mod merge;
+mod overlay;
 mod token;
 mod varint;
 
@@ -27,4 +28,5 @@ pub use journal::Journal;
 pub use manifest::{Fate, ManifestReader, ManifestWriter, Position, Row, Version};
 pub use memory::MemoryFolder;
 pub use merge::{Listed, Merge, Spot};
+pub use overlay::Overlay;
 pub use token::{ShardToken, Token, Trust};

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls::crypto::aws_lc_rs;
 use serde_json::{Map, Value, json};
 use tributary_protocol::{
-    Connector, ConnectorStatus, JobType, SyncJob, TriggerMethod,
+    Connector, ConnectorStatus, JobRequest, JobType, SyncJob, TriggerMethod,
     connector::NewConnector,
     records::{ConnectorFilter, Records, RecordsError, RecordsErrorKind},
     updates::Partial,
@@ -21,6 +21,26 @@ impl ElasticRecords {
     ) -> Result<String, RecordsError> {
         let document = SyncJob::new_document(connector, job_type, trigger_method, self.now())
             .map_err(rejected)?;
+        let id = new_id()?;
+        SYNC_JOBS.create(&self.client, &id, &document).await?;
+        Ok(id)
+    }
+
+    /// Makes a pending job of a connector of which more is asked than its type says. The `_connector` API
+    /// has no place for that, so the record is written directly.
+    ///
+    /// # Errors
+    /// `Rejected` if the connector has no index or no service type.
+    pub async fn create_requested_job(
+        &self,
+        connector: &Connector,
+        job_type: JobType,
+        request: &JobRequest,
+    ) -> Result<String, RecordsError> {
+        let trigger = TriggerMethod::OnDemand;
+        let mut document =
+            SyncJob::new_document(connector, job_type, trigger, self.now()).map_err(rejected)?;
+        document.insert("metadata".into(), request.to_metadata().into());
         let id = new_id()?;
         SYNC_JOBS.create(&self.client, &id, &document).await?;
         Ok(id)

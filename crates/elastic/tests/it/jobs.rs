@@ -18,7 +18,7 @@ use tributary_sdk::{
 };
 use tributary_state::MemoryFolder;
 use tributary_testkit::{
-    memory::{MemoryFiles, VirtualClock},
+    memory::{MemoryFiles, MemoryRecorder, VirtualClock},
     servers::SearchEngine,
 };
 
@@ -166,6 +166,7 @@ pub(crate) async fn sync_with(
         clock: Arc::new(VirtualClock::default()),
         files: Arc::new(MemoryFiles::default()),
         reporter: Arc::new(Nobody),
+        recorder: Arc::new(MemoryRecorder::default()),
         stop: stop.signal(),
         settings,
     };

@@ -10,6 +10,7 @@ use crate::{
     target::{Answer, TargetError, TargetErrorKind},
 };
 use std::time::Duration;
+use tributary_protocol::ledger::{LedgerOutcome, Stage};
 use tributary_sdk::emitter::Permit;
 use tributary_state::Fate;
 
@@ -191,7 +192,12 @@ impl<F> Sender<F> {
                     "indexed without the content of its file, because the server takes no request that large: {}",
                     error.message
                 );
-                books.odd(&entry.operation.id, "content", reason);
+                books.odd(
+                    &entry.operation.id,
+                    LedgerOutcome::Truncated,
+                    Stage::Content,
+                    reason,
+                );
                 self.enqueue_front(vec![entry]);
                 continue;
             }

@@ -152,7 +152,7 @@ async fn an_item_that_never_passes_is_one_failed_document() {
         "what is there stays"
     );
     assert_eq!((ran.counters().failed, ran.counters().indexed), (1, 11));
-    assert_eq!(ran.outcome.oddities[0].id, "c");
+    assert_eq!(ran.outcome.oddities[0].id, "c".into());
 }
 
 #[tokio::test(start_paused = true)]

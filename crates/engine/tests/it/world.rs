@@ -17,7 +17,7 @@ use tributary_sdk::{
     rules::{BasicRule, RuleSet},
 };
 use tributary_state::MemoryFolder;
-use tributary_testkit::memory::{MemoryFiles, MemoryTarget, VirtualClock};
+use tributary_testkit::memory::{MemoryFiles, MemoryRecorder, MemoryTarget, VirtualClock};
 
 /// What a walk does next.
 #[derive(Clone, Debug)]
@@ -104,6 +104,8 @@ pub(crate) struct Script {
     pub(crate) file_errors: HashMap<&'static str, Vec<ErrorKind>>,
     pub(crate) answers: HashMap<&'static str, Presence>,
     pub(crate) confirm_error: Option<ErrorKind>,
+    /// What single documents are now, if the source can read them.
+    pub(crate) rereads: Option<HashMap<&'static str, Doc>>,
     pub(crate) open_error: Option<ErrorKind>,
     pub(crate) confirmed: Mutex<Vec<String>>,
     /// The units that were walked, in order.
@@ -231,6 +233,19 @@ impl Session for Scripted {
         self.walk(&unit(0), from, out).await
     }
 
+    async fn reread(&self, docs: &[DocRef], out: &Emitter) -> Result<()> {
+        let rereads = self.0.rereads.as_ref();
+        let rereads = rereads.ok_or_else(|| error(ErrorKind::Unsupported))?;
+        for asked in docs {
+            let stored: Map<String, Value> = asked.read().unwrap();
+            assert!(!stored.is_empty());
+            if let Some(document) = rereads.get(asked.id.as_str()) {
+                out.upsert(document.build()).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn fetch(&self, file: &Attachment, to: &mut ContentSink) -> Result<()> {
         let read = {
             let mut reads = self.0.reads.lock().unwrap();
@@ -285,6 +300,7 @@ pub(crate) struct World {
     pub(crate) files: Arc<MemoryFiles>,
     pub(crate) script: Arc<Script>,
     pub(crate) reports: Arc<Reports>,
+    pub(crate) recorder: Arc<MemoryRecorder>,
     pub(crate) stop: StopSource,
     pub(crate) job: Job,
 }
@@ -297,6 +313,7 @@ impl World {
     pub(crate) fn over(script: Arc<Script>, target: Arc<MemoryTarget>) -> Self {
         let files = Arc::new(MemoryFiles::default());
         let reports = Arc::new(Reports::default());
+        let recorder = Arc::new(MemoryRecorder::default());
         let stop = StopSource::new();
         let mut request = Run::new(JobKind::Full);
         request.content = true;
@@ -311,6 +328,7 @@ impl World {
             folder: Arc::new(MemoryFolder::default()),
             origin: String::new(),
             reporter: reports.clone(),
+            recorder: recorder.clone(),
             stop: stop.signal(),
             settings: Settings::default(),
         };
@@ -319,6 +337,7 @@ impl World {
             files,
             script,
             reports,
+            recorder,
             stop,
             job,
         }
@@ -360,6 +379,7 @@ impl World {
             target: self.target,
             script: self.script,
             reports: self.reports,
+            recorder: self.recorder,
         }
     }
 }
@@ -369,6 +389,7 @@ pub(crate) struct Ran {
     pub(crate) target: Arc<MemoryTarget>,
     pub(crate) script: Arc<Script>,
     pub(crate) reports: Arc<Reports>,
+    pub(crate) recorder: Arc<MemoryRecorder>,
 }
 
 impl Ran {

@@ -233,6 +233,9 @@ fn service(reader: &mut Reader<'_>) -> ServiceConfig {
         job_cleanup_interval: reader.get(&keys::JOB_CLEANUP_INTERVAL),
         job_lease: reader.get(&keys::JOB_LEASE),
         state_dir: reader.get(&keys::STATE_DIR),
+        state_index: reader.get(&keys::STATE_INDEX),
+        ledger_retention: reader.get(&keys::LEDGER_RETENTION),
+        memory_budget: reader.get(&keys::MEMORY_BUDGET),
         log_level: reader.get(&keys::LOG_LEVEL),
         health_address: reader.get(&keys::HEALTH_ADDRESS),
     }

@@ -29,6 +29,7 @@ macro_rules! keys {
 }
 
 const SECONDS: Option<&str> = Some("seconds");
+const DAYS: Option<&str> = Some("days");
 const BYTES: Option<&str> = Some("bytes");
 const MEBIBYTES: Option<&str> = Some("MiB");
 
@@ -304,6 +305,20 @@ keys! {
         "Where this service keeps what it knows of each index, so that unchanged documents are not sent \
          again. Without it: STATE_DIRECTORY (set by systemd), or tributary in XDG_STATE_HOME, or \
          .local/state/tributary in the home folder."
+    }
+    STATE_INDEX: String, value::text, {
+        "service.state_index", Some(".elastic-connectors-tributary-1"), None, None,
+        "The index in which is kept what became of single documents: which were refused, written in part \
+         or deleted, and why. Made if it is missing; where it cannot be used, files in state_dir take its \
+         place."
+    }
+    LEDGER_RETENTION: Duration, value::some_days, {
+        "service.ledger_retention", Some("30"), DAYS, None,
+        "How long that is kept."
+    }
+    MEMORY_BUDGET: u64, value::some_mebibytes, {
+        "service.memory_budget", Some("128"), MEBIBYTES, None,
+        "The memory that all syncs together may take. Besides it, the program itself takes up to 40 MiB."
     }
     LOG_LEVEL: LogLevel, value::level, {
         "service.log_level", Some("INFO"), None, None,

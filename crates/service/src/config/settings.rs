@@ -159,6 +159,12 @@ pub struct ServiceConfig {
     pub job_lease: Duration,
     /// Where is kept what is known of indices; `None` for the usual place.
     pub state_dir: Option<PathBuf>,
+    /// The index of what became of single documents.
+    pub state_index: String,
+    /// How long that is kept.
+    pub ledger_retention: Duration,
+    /// The memory for all syncs together, in bytes.
+    pub memory_budget: u64,
     /// The least important messages to log.
     pub log_level: LogLevel,
     /// Where health and metrics are served, as `host:port`; `None` for nowhere.

@@ -5,6 +5,7 @@ use super::keys;
 use super::reader::Reader;
 use super::settings::{Config, Credentials};
 use super::tree::{Map, Node, Place, Value};
+use tributary_engine::Settings;
 
 /// The word that examples have where something of the user's belongs.
 const PLACEHOLDER: &str = "changeme";
@@ -44,6 +45,20 @@ pub(super) fn check(
                     .to_owned(),
             );
         }
+    }
+    let syncs = config.service.max_concurrent_content_syncs
+        + config.service.max_concurrent_access_control_syncs;
+    let least = (syncs as u64).saturating_mul(Settings::LEAST_MEMORY as u64);
+    if config.service.memory_budget < least {
+        errors.push(ConfigError::new(
+            keys::MEMORY_BUDGET.description.path,
+            reader.place(&keys::MEMORY_BUDGET),
+            format!(
+                "must be at least {} for {syncs} syncs at the same time; raise it, or lower \
+                 service.max_concurrent_content_syncs",
+                least >> 20
+            ),
+        ));
     }
     placeholders(reader.map, &mut errors);
     if let Credentials::Basic { password, .. } = &config.elasticsearch.credentials

@@ -74,6 +74,13 @@ pub(super) fn some_seconds(node: &Node, environment: &dyn Environment) -> Result
         .ok_or_else(|| wrong("a number of seconds above 0", node))
 }
 
+pub(super) fn some_days(node: &Node, _: &dyn Environment) -> Result<Duration, String> {
+    whole_number(node)
+        .filter(|days| (1..=100_000).contains(days))
+        .map(|days| Duration::from_secs(days * 24 * 60 * 60))
+        .ok_or_else(|| wrong("a number of days above 0", node))
+}
+
 /// A time in which several heartbeats and a last request have room.
 pub(super) fn lease(node: &Node, environment: &dyn Environment) -> Result<Duration, String> {
     seconds(node, environment)

@@ -1,12 +1,11 @@
 //! What earlier jobs say about this one: how large the index was, and what has changed since the last
 //! good run. The brake needs both (DESIGN of the engine: a full sync that would delete much stops).
 
-use super::claim::Claimed;
 use crate::context::Context;
 use std::time::Duration;
 use tributary_engine::Brake;
 use tributary_protocol::{
-    JobStatus, JobType, SyncJob,
+    Connector, JobRequest, JobStatus, JobType, SyncJob,
     filtering::SyncRules,
     records::{JobFilter, RecordsError},
 };
@@ -15,26 +14,32 @@ use tributary_protocol::{
 const SPAN: chrono::Duration = chrono::Duration::days(7);
 /// So many earlier jobs are read.
 const PAGE: usize = 200;
+/// Of so many earlier jobs one is sought that read everything.
+const LAST: usize = 20;
 /// How long it is tried while the records are out of reach.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What is known for the brake. Records that cannot be read leave it as careful as it can be.
-pub(super) async fn brake(context: &Context, claimed: &Claimed) -> Brake {
-    if !claimed.job.job_type.is_content() {
+pub(crate) async fn brake(context: &Context, connector: &Connector, job: &SyncJob) -> Brake {
+    if !job.job_type.is_content() {
         return Brake::default();
     }
-    match read(context, claimed).await {
+    match read(context, connector, job).await {
         Ok(brake) => brake,
         Err(error) => {
-            tracing::warn!(job = claimed.job.id, "earlier jobs cannot be read: {error}");
+            tracing::warn!(job = job.id, "earlier jobs cannot be read: {error}");
             Brake::default()
         }
     }
 }
 
-async fn read(context: &Context, claimed: &Claimed) -> Result<Brake, RecordsError> {
+async fn read(
+    context: &Context,
+    connector: &Connector,
+    job: &SyncJob,
+) -> Result<Brake, RecordsError> {
     let filter = |job_types, created_since, limit| JobFilter {
-        connector_ids: vec![claimed.connector.id.clone()],
+        connector_ids: vec![connector.id.clone()],
         statuses: vec![JobStatus::Completed],
         job_types,
         created_since,
@@ -46,18 +51,22 @@ async fn read(context: &Context, claimed: &Claimed) -> Result<Brake, RecordsErro
     let recent = context
         .persist(PATIENCE, || context.records.jobs(&recent))
         .await?;
-    let index_name = &claimed.job.connector.index_name;
+    let index_name = &job.connector.index_name;
     let highest_count = recent
         .iter()
         .filter(|job| job.record.connector.index_name == *index_name)
         .filter_map(|job| job.record.total_document_count)
         .max();
-    let last = filter(vec![JobType::Full], None, 1);
+    let last = filter(vec![JobType::Full], None, LAST);
     let last = context
         .persist(PATIENCE, || context.records.jobs(&last))
         .await?;
-    let released = last.first().is_some_and(|last| {
-        last.record.connector.index_name == *index_name && has_changed(&last.record, claimed)
+    // A replay need not have read everything.
+    let mut last = last
+        .iter()
+        .filter(|job| JobRequest::of(&job.record).replay.is_none());
+    let released = last.next().is_some_and(|last| {
+        last.record.connector.index_name == *index_name && has_changed(&last.record, connector, job)
     });
     Ok(Brake {
         highest_count,
@@ -67,11 +76,8 @@ async fn read(context: &Context, claimed: &Claimed) -> Result<Brake, RecordsErro
 
 /// Whether rules or configuration are others than in an earlier job: then fewer documents are no
 /// surprise. Another password is none of that: an account that may read less must not open the brake.
-fn has_changed(earlier: &SyncJob, claimed: &Claimed) -> bool {
-    let same_rules = same_rules(
-        &earlier.connector.filtering,
-        &claimed.job.connector.filtering,
-    );
+fn has_changed(earlier: &SyncJob, connector: &Connector, job: &SyncJob) -> bool {
+    let same_rules = same_rules(&earlier.connector.filtering, &job.connector.filtering);
     let values = |configuration: &serde_json::Map<String, serde_json::Value>| {
         let mut values: Vec<_> = configuration
             .iter()
@@ -81,8 +87,7 @@ fn has_changed(earlier: &SyncJob, claimed: &Claimed) -> bool {
         values.sort_by(|(a, _), (b, _)| a.cmp(b));
         values
     };
-    let same_values =
-        values(&earlier.connector.configuration) == values(&claimed.connector.configuration);
+    let same_values = values(&earlier.connector.configuration) == values(&connector.configuration);
     !(same_rules && same_values)
 }
 

@@ -7,11 +7,14 @@ mod claim;
 mod end;
 mod history;
 mod progress;
+mod rehearse;
 mod rules;
 mod settings;
 mod summary;
 mod watch;
 mod work;
+
+pub use rehearse::{RehearsalReport, rehearse};
 
 use crate::{
     context::Context,

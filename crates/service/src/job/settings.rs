@@ -1,14 +1,24 @@
-//! From config.yml to the sizes and limits of a job.
+//! From config.yml, and from what was asked of a job, to its sizes and limits.
 
-use crate::config::Config;
+use crate::config::{Config, ServiceConfig};
 use tributary_engine::{Brake, ErrorMonitor, PipelineFlags, Settings};
-use tributary_protocol::SyncJob;
+use tributary_protocol::{JobRequest, SyncJob};
+use tributary_sdk::DocId;
 
-pub(super) fn settings(config: &Config, job: &SyncJob, brake: Brake) -> Settings {
+/// Of the memory budget, one part in so many is for access control syncs: they are small.
+const ACCESS_CONTROL_SHARE: u64 = 8;
+
+pub(super) fn settings(
+    config: &Config,
+    job: &SyncJob,
+    brake: Brake,
+    replay: Vec<DocId>,
+) -> Settings {
     let bulk = &config.elasticsearch.bulk;
     let monitor = &bulk.error_monitor;
+    let request = JobRequest::of(job);
     let default = Settings::default();
-    Settings {
+    let settings = Settings {
         document_pool: bytes(bulk.queue_max_mem_size).max(1 << 20),
         chunk_entries: bulk.chunk_size,
         chunk_bytes: bulk.chunk_max_mem_size.map(bytes),
@@ -24,8 +34,26 @@ pub(super) fn settings(config: &Config, job: &SyncJob, brake: Brake) -> Settings
             max_error_rate: monitor.max_error_rate,
             error_window_size: monitor.error_window_size,
         },
-        brake,
+        brake: Brake {
+            released: brake.released || request.allow_deletes,
+            ..brake
+        },
+        force: request.force,
+        replay,
         ..default
+    };
+    settings.within(bytes(memory(&config.service, job.job_type.is_content())))
+}
+
+/// The memory of one job, in bytes.
+fn memory(service: &ServiceConfig, is_content: bool) -> u64 {
+    let small = service.memory_budget / ACCESS_CONTROL_SHARE;
+    match is_content {
+        true => {
+            let syncs = service.max_concurrent_content_syncs.max(1) as u64;
+            (service.memory_budget - small) / syncs
+        }
+        false => small / service.max_concurrent_access_control_syncs.max(1) as u64,
     }
 }
 

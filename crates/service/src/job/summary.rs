@@ -2,9 +2,10 @@
 //! what was not read, which documents are not as the source has them, and what should be known about the
 //! index.
 
-use crate::{failure::shortened, lease::KEY};
+use crate::failure::shortened;
 use serde_json::{Map, Value, json};
-use tributary_engine::{Counters, Gap, Oddity, Outcome, Verdict};
+use tributary_engine::{Counters, Gap, LedgerEntry, Outcome, Verdict};
+use tributary_protocol::request::METADATA_KEY as KEY;
 
 /// The largest summary, in bytes of JSON: 16 KiB, together with the mark of the lease.
 const LIMIT: usize = 16 * 1024 - 512;
@@ -67,10 +68,10 @@ fn gap(gap: &Gap) -> Value {
     })
 }
 
-fn oddity(oddity: &Oddity) -> Value {
+fn oddity(oddity: &LedgerEntry) -> Value {
     json!({
-        "id": shortened(&oddity.id, TEXT),
-        "stage": oddity.stage,
+        "id": shortened(oddity.id.as_str(), TEXT),
+        "stage": oddity.stage.as_str(),
         "reason": shortened(&oddity.reason, TEXT),
     })
 }
@@ -133,6 +134,8 @@ fn counters_that_say_something(counters: &Counters) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::DateTime;
+    use tributary_protocol::ledger::{LedgerOutcome, Stage};
     use tributary_sdk::{ErrorKind, Scope};
 
     fn outcome(text: &str, many: usize) -> Outcome {
@@ -141,10 +144,12 @@ mod tests {
             kind: ErrorKind::Forbidden,
             why: text.into(),
         };
-        let oddity = |number: usize| Oddity {
-            id: format!("{number}{text}"),
-            stage: "index",
+        let oddity = |number: usize| LedgerEntry {
+            id: format!("{number}{text}").into(),
+            outcome: LedgerOutcome::Failed,
+            stage: Stage::Index,
             reason: text.into(),
+            at: DateTime::UNIX_EPOCH,
         };
         Outcome {
             verdict: Verdict::Warning(text.into()),

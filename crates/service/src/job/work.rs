@@ -13,19 +13,25 @@ use crate::{
     context::Context,
     failure::Failure,
     lease::LeasedTarget,
+    ledger::JobLedger,
     prepare::service_type,
     sources::{self, is_access_wanted},
 };
 use md5::{Digest, Md5};
 use serde_json::Value;
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 use tributary_engine::{Job, Outcome, Reporter, Target, TargetErrorKind};
-use tributary_protocol::{JobType, SyncJob};
-use tributary_sdk::{JobKind, Run, SourceType, StopSignal};
+use tributary_protocol::{
+    Connector, JobRequest, JobType, LedgerFilter, SyncJob, ledger::LedgerOutcome,
+};
+use tributary_sdk::{DocId, JobKind, Run, Source, SourceType, StopSignal, rules::RuleSet};
 
 /// How long the index may be out of reach before the engine has begun.
 const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// So many documents are looked up in the ledger for a replay.
+const MOST_REPLAYED: usize = 10_000;
 
 /// How the work ended.
 pub(super) enum Worked {
@@ -65,16 +71,57 @@ async fn prepare(
     stop: &StopSignal,
 ) -> Result<(Job, (Room, Option<StateRoom>)), Failure> {
     let (connector, record) = (&claimed.connector, &claimed.job);
-    let source_type = source_type(context, claimed)?;
+    let room = room(context, &record.id).await?;
+    let plan = plan(context, connector, record, &room, stop).await?;
+    let target = target(context, claimed).await?;
+    let brake = history::brake(context, connector, record).await;
+    let replay = replay(context, record).await?;
+    let state = state(context, claimed).await;
+    let folder = match &state {
+        Some(state) => Arc::clone(&state.folder),
+        None => Arc::clone(&room.state),
+    };
+    let job = Job {
+        id: record.id.clone(),
+        source: plan.source,
+        run: plan.run,
+        rules: plan.rules,
+        target,
+        clock: Arc::clone(context.clock()),
+        files: Arc::clone(&room.files),
+        folder,
+        origin: origin(record),
+        reporter: progress,
+        recorder: Arc::new(JobLedger::new(context, &connector.id, record)),
+        stop: stop.clone(),
+        settings: settings(&context.config, record, brake, replay),
+    };
+    Ok((job, (room, state)))
+}
+
+/// Room for the files of a job.
+pub(super) async fn room(context: &Context, job_id: &str) -> Result<Room, Failure> {
+    let room = context.host.files.room(&format!("sync-{job_id}")).await;
+    room.map_err(|error| Failure::new("DiskError", format!("no room for temporary files: {error}")))
+}
+
+/// What a job reads, checked.
+pub(super) struct Plan {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) run: Run,
+    pub(super) rules: RuleSet,
+}
+
+/// Builds the source of a job and checks it.
+pub(super) async fn plan(
+    context: &Context,
+    connector: &Connector,
+    record: &SyncJob,
+    room: &Room,
+    stop: &StopSignal,
+) -> Result<Plan, Failure> {
+    let source_type = source_type(context, connector, record)?;
     let kind = kind(source_type, record.job_type)?;
-    let room = context
-        .host
-        .files
-        .room(&format!("sync-{}", record.id))
-        .await;
-    let room = room.map_err(|error| {
-        Failure::new("DiskError", format!("no room for temporary files: {error}"))
-    })?;
     // Fields that the record lacks read as they begin in a new form: the check of the connector is about
     // to write just that.
     let source = sources::build(
@@ -86,34 +133,34 @@ async fn prepare(
     )?;
     sources::examine(&*source).await?;
     let Rules { basic, advanced } = rules(source_type, &*source, record).await?;
-    let target = target(context, claimed).await?;
-    let brake = history::brake(context, claimed).await;
-    let state = state(context, claimed).await;
-    let folder = match &state {
-        Some(state) => Arc::clone(&state.folder),
-        None => Arc::clone(&room.state),
-    };
     let run = Run {
         kind,
         rules: advanced,
         content: record.job_type.is_content() && flags(record).extract_binary_content,
         access: is_access_wanted(source_type, connector) || kind == JobKind::AccessControl,
     };
-    let job = Job {
-        id: record.id.clone(),
+    Ok(Plan {
         source,
         run,
         rules: basic,
-        target,
-        clock: Arc::clone(context.clock()),
-        files: Arc::clone(&room.files),
-        folder,
-        origin: origin(record),
-        reporter: progress,
-        stop: stop.clone(),
-        settings: settings(&context.config, record, brake),
+    })
+}
+
+/// The documents that a job is to read again; none if it is to read everything.
+async fn replay(context: &Context, record: &SyncJob) -> Result<Vec<DocId>, Failure> {
+    let Some(earlier) = JobRequest::of(record).replay else {
+        return Ok(Vec::new());
     };
-    Ok((job, (room, state)))
+    let filter = LedgerFilter {
+        job_id: Some(earlier),
+        outcomes: LedgerOutcome::FAILURES.to_vec(),
+        limit: MOST_REPLAYED,
+        ..LedgerFilter::default()
+    };
+    let found = context.host.ledger.list(&filter).await;
+    let found = found.map_err(|error| Failure::new("ElasticsearchError", error.to_string()))?;
+    let ids: BTreeSet<_> = found.into_iter().map(|found| found.document_id).collect();
+    Ok(ids.into_iter().map(DocId::from).collect())
 }
 
 /// What is known of the index of the job. `None` if that cannot be used: the job goes on without it.
@@ -141,7 +188,7 @@ async fn state(context: &Context, claimed: &Claimed) -> Option<StateRoom> {
 }
 
 /// What the data source is read with, but for its secrets.
-fn origin(job: &SyncJob) -> String {
+pub(super) fn origin(job: &SyncJob) -> String {
     let is_plain = |field: &Value| field["sensitive"] != Value::Bool(true);
     let fields = job.connector.configuration.iter();
     let fields: Vec<_> = fields
@@ -153,10 +200,14 @@ fn origin(job: &SyncJob) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn source_type(context: &Context, claimed: &Claimed) -> Result<&'static SourceType, Failure> {
-    let named = context.named(&claimed.connector.id);
-    let name = service_type(&claimed.connector, named)
-        .or(claimed.job.connector.service_type.as_deref())
+fn source_type(
+    context: &Context,
+    connector: &Connector,
+    record: &SyncJob,
+) -> Result<&'static SourceType, Failure> {
+    let named = context.named(&connector.id);
+    let name = service_type(connector, named)
+        .or(record.connector.service_type.as_deref())
         .ok_or_else(|| Failure::invalid_config("the connector has no service type"))?;
     context
         .host
@@ -183,23 +234,30 @@ fn kind(source_type: &SourceType, job_type: JobType) -> Result<JobKind, Failure>
     }
 }
 
-/// The index of the job. Waits a while if it is out of reach.
-async fn target(context: &Context, claimed: &Claimed) -> Result<Arc<dyn Target>, Failure> {
-    let snapshot = &claimed.job.connector;
+/// What the job asks of the index.
+pub(super) fn target_request<'a>(
+    context: &'a Context,
+    connector: &Connector,
+    record: &'a SyncJob,
+) -> Result<TargetRequest<'a>, Failure> {
+    let snapshot = &record.connector;
     let Some(index) = snapshot.index_name.as_deref() else {
         return Err(Failure::invalid_config(
             "the job names no index: attach one to the connector and sync again",
         ));
     };
     // The own key of a connector is for its content index (service sheet §2).
-    let is_content = claimed.job.job_type.is_content();
-    let request = TargetRequest {
+    let is_content = record.job_type.is_content();
+    Ok(TargetRequest {
         index,
         pipeline: &snapshot.pipeline.name,
-        api_key: context
-            .api_key(&claimed.connector.id)
-            .filter(|_| is_content),
-    };
+        api_key: context.api_key(&connector.id).filter(|_| is_content),
+    })
+}
+
+/// The index of the job. Waits a while if it is out of reach.
+async fn target(context: &Context, claimed: &Claimed) -> Result<Arc<dyn Target>, Failure> {
+    let request = target_request(context, &claimed.connector, &claimed.job)?;
     let give_up_at = context.clock().now() + PATIENCE;
     loop {
         let lease = &claimed.lease;

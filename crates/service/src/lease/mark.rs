@@ -5,10 +5,8 @@ use std::{
     hash::{BuildHasher, RandomState},
     time::Duration,
 };
-use tributary_protocol::SyncJob;
+use tributary_protocol::{SyncJob, request::METADATA_KEY as KEY};
 
-/// The key of `metadata` under which all of ours stands.
-pub(crate) const KEY: &str = "tributary";
 const LEASE: &str = "lease";
 
 /// The mark in a record. All of it is empty in a record that none of our instances has touched.

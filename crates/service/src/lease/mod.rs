@@ -16,7 +16,7 @@ pub(crate) mod takeover;
 mod target;
 mod term;
 
-pub(crate) use mark::{KEY, Mark, new_nonce};
+pub(crate) use mark::{Mark, new_nonce};
 pub(crate) use target::LeasedTarget;
 pub(crate) use term::Lease;
 

@@ -3,7 +3,9 @@
 use super::Lease;
 use async_trait::async_trait;
 use std::sync::Arc;
-use tributary_engine::{Answer, Operation, Scan, Scanned, Stored, Target, TargetError, Token};
+use tributary_engine::{
+    Answer, Operation, Scan, Scanned, Stored, Target, TargetError, Token, Version,
+};
 use tributary_sdk::DocId;
 
 /// Passes every call on within the lease: see [`Lease::within`]. While the lease has run out and may
@@ -43,6 +45,10 @@ impl Target for LeasedTarget {
 
     async fn stored(&self, ids: &[DocId]) -> Result<Vec<Option<Stored>>, TargetError> {
         self.lease.within(self.inner.stored(ids)).await
+    }
+
+    async fn versions(&self, ids: &[DocId]) -> Result<Vec<Option<Version>>, TargetError> {
+        self.lease.within(self.inner.versions(ids)).await
     }
 
     async fn token(&self) -> Result<Option<Token>, TargetError> {

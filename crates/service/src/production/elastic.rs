@@ -4,12 +4,14 @@ use super::{ScratchFolders, SystemClock};
 use crate::{
     Greeting, Host, Registry, Server, TargetFactory, TargetRequest,
     config::{self, Config},
+    ledger::{FileLedger, LedgerWithFallback},
 };
 use async_trait::async_trait;
 use std::{path::Path, sync::Arc};
 use tributary_elastic::{
-    Client, ConnectError, Connection, Credentials, ElasticRecords, ElasticTarget, Flavor, Mode,
-    Pem, ProxySettings, RequestError, RequestErrorKind, RetrySettings, ServerInfo, TlsSettings,
+    Client, ConnectError, Connection, Credentials, ElasticLedger, ElasticRecords, ElasticTarget,
+    Flavor, Mode, Pem, ProxySettings, RequestError, RequestErrorKind, RetrySettings, ServerInfo,
+    TlsSettings,
 };
 use tributary_engine::{Target, TargetError, TargetErrorKind};
 use tributary_protocol::{
@@ -19,6 +21,9 @@ use tributary_protocol::{
 
 /// The oldest version of Elasticsearch that we know to do.
 const OLDEST: (u32, u32) = (8, 10);
+
+/// In the folder for what outlives the process; the folder of no index is called so.
+const LEDGER_FOLDER: &str = "ledger";
 
 /// The connection that config.yml describes.
 pub fn connection(config: &Config) -> Connection {
@@ -94,6 +99,7 @@ pub fn elastic_host(
         })?;
     Ok(Host {
         records: Arc::new(ElasticRecords::new(client.clone(), mode)),
+        ledger: Arc::new(ledger(&client, config, state_folder)),
         server: Arc::new(ElasticServer(client.clone())),
         targets: Arc::new(ElasticTargets(client)),
         files: Arc::new(files),
@@ -101,6 +107,13 @@ pub fn elastic_host(
         registry,
         hostname,
     })
+}
+
+/// What became of single documents: in an index, or else in files in `state_folder`.
+pub fn ledger(client: &Client, config: &Config, state_folder: &Path) -> LedgerWithFallback {
+    let index = ElasticLedger::new(client.clone(), &config.service.state_index);
+    let files = FileLedger::new(state_folder.join(LEDGER_FOLDER));
+    LedgerWithFallback::new(Arc::new(index), files)
 }
 
 /// Why there is no host.

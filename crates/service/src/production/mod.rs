@@ -5,6 +5,7 @@ mod scratch;
 mod state;
 mod system;
 
-pub use elastic::{HostError, connection, elastic_host};
+pub use elastic::{HostError, connection, elastic_host, ledger};
 pub use scratch::ScratchFolders;
+pub(crate) use scratch::blocking;
 pub use system::{SystemClock, hostname};

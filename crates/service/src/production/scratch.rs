@@ -137,6 +137,10 @@ impl FilesFactory for ScratchFolders {
     async fn state(&self, connector: &str, index: &str) -> io::Result<StateRoom> {
         state::open(&self.0.state, connector, index).await
     }
+
+    async fn peek(&self, connector: &str, index: &str) -> io::Result<Arc<dyn Folder>> {
+        state::peek(&self.0.state, connector, index).await
+    }
 }
 
 /// A text as a part of a file name.
@@ -193,7 +197,7 @@ impl Files for ScratchFiles {
     }
 }
 
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     match tokio::task::spawn_blocking(work).await {

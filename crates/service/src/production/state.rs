@@ -42,6 +42,19 @@ pub(super) async fn open(base: &Path, connector: &str, index: &str) -> io::Resul
     .await
 }
 
+/// The same folder, to be read only.
+///
+/// # Errors
+/// It cannot be made.
+pub(super) async fn peek(base: &Path, connector: &str, index: &str) -> io::Result<Arc<dyn Folder>> {
+    let files = base.join(name(connector, index)).join(FILES);
+    blocking(move || {
+        fs::create_dir_all(&files)?;
+        Ok(Arc::new(DiskFolder(files)) as Arc<dyn Folder>)
+    })
+    .await
+}
+
 /// The name of a folder: readable, and never the same for two.
 fn name(connector: &str, index: &str) -> String {
     let digest = Md5::digest(format!("{}:{connector}{index}", connector.len()));

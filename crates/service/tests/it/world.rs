@@ -27,8 +27,8 @@ use tributary_service::{
     Actions, Config, FilesFactory, Greeting, Host, Registry, Room, Server, Service, ServiceError,
     StateRoom, Status, TargetFactory, TargetRequest, config::ConnectorConfig,
 };
-use tributary_state::MemoryFolder;
-use tributary_testkit::memory::{MemoryFiles, MemoryTarget, VirtualClock};
+use tributary_state::{Folder, MemoryFolder};
+use tributary_testkit::memory::{MemoryFiles, MemoryLedger, MemoryTarget, VirtualClock};
 
 /// What was asked of the target factory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,10 @@ impl FilesFactory for Rooms {
         })
     }
 
+    async fn peek(&self, _: &str, _: &str) -> io::Result<Arc<dyn Folder>> {
+        Ok(Arc::new(MemoryFolder::default()))
+    }
+
     async fn state(&self, _: &str, _: &str) -> io::Result<StateRoom> {
         Ok(StateRoom {
             folder: Arc::new(MemoryFolder::default()),
@@ -119,6 +123,7 @@ impl Server for ScriptedServer {
 /// Everything around the service.
 pub struct World {
     pub records: Arc<MemoryRecords>,
+    pub ledger: Arc<MemoryLedger>,
     pub targets: Arc<Targets>,
     pub server: Arc<ScriptedServer>,
     pub rooms: Arc<Rooms>,
@@ -131,6 +136,7 @@ impl Default for World {
         let clock = Arc::new(VirtualClock::default());
         Self {
             records: Arc::new(MemoryRecords::new(clock.clone())),
+            ledger: Arc::default(),
             targets: Arc::default(),
             server: Arc::default(),
             rooms: Arc::default(),
@@ -189,6 +195,7 @@ impl World {
     pub fn host(&self, hostname: &str) -> Host {
         Host {
             records: self.records.clone(),
+            ledger: self.ledger.clone(),
             server: self.server.clone(),
             targets: self.targets.clone(),
             files: self.rooms.clone(),

@@ -3,8 +3,10 @@
 
 mod clock;
 mod files;
+mod ledger;
 mod target;
 
 pub use clock::VirtualClock;
 pub use files::MemoryFiles;
+pub use ledger::{MemoryLedger, MemoryRecorder};
 pub use target::{Call, Fault, MemoryTarget};
