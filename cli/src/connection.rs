@@ -14,6 +14,7 @@ use tributary_protocol::{
 };
 use tributary_service::{
     Config, Host,
+    ledger::LedgerWithFallback,
     production::{self, HostError},
 };
 
@@ -21,6 +22,7 @@ use tributary_service::{
 pub(crate) struct Server {
     pub(crate) client: Client,
     pub(crate) records: ElasticRecords,
+    pub(crate) config: Config,
     /// The file that the configuration came from.
     pub(crate) config_file: Option<PathBuf>,
 }
@@ -33,8 +35,14 @@ impl Server {
         Ok(Self {
             client,
             records,
+            config,
             config_file,
         })
+    }
+
+    /// What became of single documents.
+    pub(crate) fn ledger(&self) -> LedgerWithFallback {
+        production::ledger(&self.client, &self.config, &state_folder_of(&self.config))
     }
 
     /// A connector that should be there.
@@ -73,14 +81,19 @@ pub(crate) fn connect(config: &Config) -> Result<(Client, ElasticRecords)> {
 /// The world of a service with this configuration. Nothing is sent yet.
 pub(crate) fn host(config: &Config) -> Result<Host> {
     let temporary = std::env::temp_dir();
-    let state = config.service.state_dir.clone();
-    let state = state.unwrap_or_else(|| state_folder(|name| std::env::var_os(name)));
+    let state = state_folder_of(config);
     let hostname = production::hostname();
     let host = production::elastic_host(config, REGISTRY, hostname, &temporary, &state);
     host.map_err(|error| match &error {
         HostError::Connect(_) => Failure::configuration(error),
         HostError::Folder { .. } => Failure::new(Exit::Failed, error),
     })
+}
+
+/// Where is kept what outlives the process.
+fn state_folder_of(config: &Config) -> PathBuf {
+    let named = config.service.state_dir.clone();
+    named.unwrap_or_else(|| state_folder(|name| std::env::var_os(name)))
 }
 
 /// The usual place for what outlives the process (systemd.exec, XDG base directories); without any, a

@@ -55,6 +55,58 @@ Keys of config.yml that matter: elasticsearch.*")]
         /// The id of the job
         id: String,
     },
+    /// Lists the documents that a sync could not write as the data source has them, and why
+    #[command(after_help = "\
+Examples:
+  tributary job failures Yy0wzI4BBpHLxaPlKqVe
+  tributary job failures --connector books-database --document books_17
+
+Keys of config.yml that matter: elasticsearch.*, service.state_index, service.state_dir")]
+    Failures(LedgerArguments),
+    /// Lists the documents that syncs deleted from the index: when, why, and by which job
+    #[command(after_help = "\
+Examples:
+  tributary job deletions Yy0wzI4BBpHLxaPlKqVe
+  tributary job deletions --connector books-database --document books_17
+
+A deletion is put on record before it is carried out: if the sync broke off in between, the document is
+still there and the next sync deletes it.
+
+Keys of config.yml that matter: elasticsearch.*, service.state_index, service.state_dir")]
+    Deletions(LedgerArguments),
+    /// Tries the failures of a sync job again, once their cause is removed
+    ///
+    /// Starts a job that reads just these documents, where the data source can do that, and a full sync
+    /// otherwise.
+    #[command(after_help = "\
+Example:
+  tributary job replay Yy0wzI4BBpHLxaPlKqVe --wait
+
+Keys of config.yml that matter: elasticsearch.*, service.state_index, service.state_dir")]
+    Replay {
+        /// The id of the job
+        id: String,
+        /// Wait until the new job has ended, and show how far it is
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+/// Which records of single documents to list.
+#[derive(Args, Debug)]
+pub(crate) struct LedgerArguments {
+    /// The id of the job
+    #[arg(required_unless_present = "connector")]
+    pub(crate) id: Option<String>,
+    /// Of all jobs of this connector
+    #[arg(long, value_name = "ID", conflicts_with = "id")]
+    pub(crate) connector: Option<String>,
+    /// Only of the document with this _id
+    #[arg(long, value_name = "ID")]
+    pub(crate) document: Option<String>,
+    /// At most so many, the newest first
+    #[arg(long, default_value_t = 100, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) limit: u64,
 }
 
 /// Starts a sync job
@@ -66,11 +118,12 @@ Keys of config.yml that matter: elasticsearch.*")]
 Examples:
   tributary job start --connector books-database
   tributary job start --connector books-database --type incremental --wait
+  tributary job start --connector books-database --dry-run
 
 With --wait the exit code is 0 if the sync completed, and 5 if it failed or was canceled. Ctrl-C
-ends the waiting, not the job.
+ends the waiting, not the job. With --dry-run it is 5 if the sync would fail.
 
-Keys of config.yml that matter: elasticsearch.*")]
+Keys of config.yml that matter: elasticsearch.*; with --dry-run also sources.* and service.state_dir")]
 pub(crate) struct StartJob {
     /// The id of the connector
     #[arg(short = 'i', long, value_name = "ID", visible_alias = "connector-id")]
@@ -87,6 +140,15 @@ pub(crate) struct StartJob {
     /// Wait until the job has ended, and show how far it is
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Write every document, whether it has changed or not
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Delete what is gone from the data source, however much of the index that is
+    #[arg(long)]
+    pub(crate) allow_deletes: bool,
+    /// Start no job: read the data source here and now, and say what a sync would change
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
 }
 
 /// What a job reads.

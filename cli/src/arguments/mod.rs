@@ -15,7 +15,9 @@ pub(crate) use connector::{
 };
 pub(crate) use connectors_program::{ConnectorsCli, ConnectorsCommand, ConnectorsJobCommand};
 pub(crate) use ingest::{IngestAction, IngestArguments};
-pub(crate) use job::{IndexArguments, IndexCommand, JobArguments, JobCommand, StartJob};
+pub(crate) use job::{
+    IndexArguments, IndexCommand, JobArguments, JobCommand, LedgerArguments, StartJob,
+};
 pub(crate) use service::{
     ActionName, ConfigArguments, ConfigCommand, QuickstartArguments, RunArguments,
 };

@@ -1,8 +1,11 @@
-//! `job list`, `job start`, `job cancel`, `job view`.
+//! `job`.
+
+mod ledger;
+mod rehearse;
 
 use super::{shown, wait};
 use crate::{
-    arguments::{JobCommand, StartJob},
+    arguments::JobCommand,
     connection::Server,
     failure::Result,
     output::{OutputFormat, complain, facts, say, say_json, table},
@@ -11,8 +14,9 @@ use crate::{
 use chrono::Utc;
 use serde_json::{Value, json};
 use tributary_protocol::{
-    JobStatus, SyncJob, TriggerMethod,
-    records::{JobChange, JobFilter, Records},
+    Connector, JobRequest, JobStatus, JobType, SyncJob, TriggerMethod,
+    ledger::LedgerOutcome,
+    records::{JobChange, JobFilter, Records, Versioned},
 };
 
 pub(super) async fn run(server: &Server, command: &JobCommand, output: OutputFormat) -> Result<()> {
@@ -20,7 +24,34 @@ pub(super) async fn run(server: &Server, command: &JobCommand, output: OutputFor
         JobCommand::List { connector, limit } => {
             list(server, connector.as_deref(), *limit, output).await
         }
-        JobCommand::Start(arguments) => start(server, arguments, output).await,
+        JobCommand::Start(arguments) if arguments.dry_run => {
+            rehearse::run(server, arguments, output).await
+        }
+        JobCommand::Start(arguments) => {
+            let request = JobRequest {
+                force: arguments.force,
+                allow_deletes: arguments.allow_deletes,
+                replay: None,
+            };
+            let connector = server.connector(&arguments.connector).await?;
+            let job_type = arguments.job_type.into();
+            start(
+                server,
+                &connector,
+                job_type,
+                &request,
+                arguments.wait,
+                output,
+            )
+            .await
+        }
+        JobCommand::Failures(arguments) => {
+            ledger::list(server, arguments, LedgerOutcome::FAILURES, output).await
+        }
+        JobCommand::Deletions(arguments) => {
+            ledger::list(server, arguments, LedgerOutcome::DELETIONS, output).await
+        }
+        JobCommand::Replay { id, wait } => ledger::replay(server, id, *wait, output).await,
         JobCommand::Cancel { id } => cancel(server, id, output).await,
         JobCommand::View { id } => {
             let job = server.job(id).await?.record;
@@ -95,20 +126,32 @@ fn status(job: &SyncJob) -> String {
     }
 }
 
-async fn start(server: &Server, arguments: &StartJob, output: OutputFormat) -> Result<()> {
-    let connector = server.connector(&arguments.connector).await?;
-    let trigger = TriggerMethod::OnDemand;
-    let id = server
-        .records
-        .create_job(&connector, arguments.job_type.into(), trigger)
-        .await?;
+/// Makes a job, and waits for its end if that is wanted.
+async fn start(
+    server: &Server,
+    connector: &Versioned<Connector>,
+    job_type: JobType,
+    request: &JobRequest,
+    wait: bool,
+    output: OutputFormat,
+) -> Result<()> {
+    let records = &server.records;
+    let id = if *request == JobRequest::default() {
+        let trigger = TriggerMethod::OnDemand;
+        records.create_job(connector, job_type, trigger).await?
+    } else {
+        let connector = &connector.record;
+        records
+            .create_requested_job(connector, job_type, request)
+            .await?
+    };
     if !connector.record.is_gate_open() {
         complain(&format!(
             "note: the connector is in the state '{}'; the job waits until it is configured",
             connector.record.status
         ));
     }
-    if !arguments.wait {
+    if !wait {
         match output {
             OutputFormat::Text => say(&format!("started the sync job {id}")),
             OutputFormat::Json => say_json(&json!({"id": id})),
