@@ -11,6 +11,7 @@ mod dir;
 mod documents;
 mod engine;
 mod layering;
+mod ledger;
 mod life;
 mod postgresql;
 mod service;

@@ -46,6 +46,8 @@ pub(crate) async fn binary() -> Result<&'static Path> {
 pub(crate) struct Service {
     child: Child,
     folder: TempDir,
+    /// The variable that its configuration takes the secret from.
+    secret: Option<(&'static str, String)>,
 }
 
 /// What the configuration file of a service says.
@@ -84,11 +86,12 @@ impl Service {
         }
         std::fs::write(folder.path().join("config.yml"), text)?;
         let mut command = Command::new(binary().await?);
-        match setup.login {
-            Login::Nothing => {}
-            Login::Basic(_, password) => drop(command.env("E2E_PASSWORD", password)),
-            Login::ApiKey(key) => drop(command.env("E2E_API_KEY", key)),
-        }
+        let secret = match setup.login {
+            Login::Nothing => None,
+            Login::Basic(_, password) => Some(("E2E_PASSWORD", password.clone())),
+            Login::ApiKey(key) => Some(("E2E_API_KEY", key.clone())),
+        };
+        command.envs(secret.clone());
         let log = std::fs::File::create(folder.path().join("log"))?;
         let child = command
             .args(["run", "-c"])
@@ -97,7 +100,38 @@ impl Service {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Self { child, folder })
+        Ok(Self {
+            child,
+            folder,
+            secret,
+        })
+    }
+
+    /// Calls the binary with the configuration of this service; its exit code, standard output and
+    /// standard error.
+    pub(crate) async fn command(&self, arguments: &str) -> Result<(Option<i32>, String, String)> {
+        let mut command = Command::new(binary().await?);
+        command
+            .args(arguments.split_whitespace())
+            .arg("--config")
+            .arg(self.folder.path().join("config.yml"))
+            .envs(self.secret.clone());
+        let output = tokio::time::timeout(LIMIT, command.output()).await??;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        ))
+    }
+
+    /// As [`Service::command`]; it must go well, and answer in JSON.
+    pub(crate) async fn answer(&self, arguments: &str) -> Result<Value> {
+        let (code, out, err) = self.command(&format!("{arguments} -o json")).await?;
+        if code != Some(0) {
+            bail!("`{arguments}` ended with {code:?}: {err}\n{}", self.log());
+        }
+        serde_json::from_str(&out).with_context(|| out)
     }
 
     /// All it has logged so far.

@@ -287,7 +287,7 @@ pub(crate) fn brake(gone: u64, scanned: u64, job: &Job) -> Result<(), String> {
     }
     Err(format!(
         "this sync would delete {gone} documents and leave {left} of {before}, so it deleted nothing; \
-         if they are really gone from the data source, change the connector's configuration or sync rules \
-         (saving them again is enough) or delete them by hand, and start a full sync"
+         look at what would go with `tributary job start --dry-run`; if it is really gone from the data \
+         source, start a full sync with `tributary job start --allow-deletes`"
     ))
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
 use tributary_elastic::ElasticTarget;
 use tributary_engine::{Outcome, Target, Verdict};
+use tributary_protocol::ledger::Stage;
 use tributary_testkit::servers::{SearchEngine, SearchEngineKind};
 
 /// What becomes of an odd document.
@@ -163,7 +164,7 @@ fn odd_documents() -> Vec<(&'static str, &'static str, String, Fates)> {
 fn sentences(outcome: &Outcome) -> BTreeMap<&str, &str> {
     let mut sentences = BTreeMap::new();
     for oddity in &outcome.oddities {
-        assert_eq!(oddity.stage, "index");
+        assert_eq!(oddity.stage, Stage::Index);
         let first = sentences.insert(oddity.id.as_str(), oddity.reason.as_str());
         assert_eq!(first, None, "{}: {}", oddity.id, oddity.reason);
     }
@@ -455,7 +456,7 @@ async fn texts_of_a_hundred_megabytes_cost_themselves() {
         let reasons: Vec<_> = outcome
             .oddities
             .iter()
-            .map(|odd| (&*odd.id, &*odd.reason))
+            .map(|odd| (odd.id.as_str(), &*odd.reason))
             .collect();
         let reason = |id: &str| reasons.iter().find(|(odd, _)| *odd == id).unwrap().1;
         assert!(reason("large-101").contains("larger than"), "{reasons:?}");
