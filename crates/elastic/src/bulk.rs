@@ -142,6 +142,18 @@ impl Iterator for Pieces<'_> {
     }
 }
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    use super::*;
+
+    pub(crate) fn read(body: &[u8], operations: &[Operation]) -> Option<usize> {
+        let verdicts = super::read(body, operations, "API key").ok()?;
+        never_fits(&verdicts.answers, operations);
+        unread(&verdicts.answers);
+        Some(verdicts.answers.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod admin;
 mod bulk;
 mod client;

@@ -426,6 +426,16 @@ struct Hit<'a> {
     sort: Option<&'a RawValue>,
 }
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    pub(crate) use super::result_window;
+
+    pub(crate) fn page(body: &[u8]) -> Option<usize> {
+        let page: super::Page<'_> = serde_json::from_slice(body).ok()?;
+        Some(page.hits?.hits.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

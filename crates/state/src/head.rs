@@ -13,6 +13,8 @@ const NAME: &str = "head";
 const NEW: &str = "head-new";
 const WHAT: u8 = b'h';
 const FORMAT: u16 = 3;
+#[cfg(fuzzing)]
+pub(crate) const FILE: (u8, u16) = (WHAT, FORMAT);
 const HEAD: u8 = b'h';
 const UNIT: u8 = b'u';
 

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 const WHAT: u8 = b'j';
 const FORMAT: u16 = 1;
+#[cfg(fuzzing)]
+pub(crate) const FILE: (u8, u16) = (WHAT, FORMAT);
 const ENTRY: u8 = b'e';
 
 /// A journal that is being written.

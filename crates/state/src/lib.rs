@@ -9,6 +9,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod block;
 mod error;
 mod folder;

@@ -17,6 +17,8 @@ use tributary_sdk::{DocId, Scope};
 
 const WHAT: u8 = b'm';
 const FORMAT: u16 = 2;
+#[cfg(fuzzing)]
+pub(crate) const FILE: (u8, u16) = (WHAT, FORMAT);
 const ROWS: u8 = b'r';
 const SEAL: u8 = b's';
 /// A block is closed when it has so many bytes.

@@ -6,6 +6,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod api;
 mod catalogue;
 mod config;

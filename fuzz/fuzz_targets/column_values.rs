@@ -1,0 +1,17 @@
+//! Binary values of PostgreSQL, of every type that is built in.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::value::RawValue;
+use tributary_fuzz::within;
+use tributary_source_postgresql::fuzzing::decode;
+
+fuzz_target!(|input: (u16, bool, &[u8])| {
+    let (oid, exact, bytes) = input;
+    // Numbers have up to 131,072 digits before the point, whatever their bytes.
+    let decoded = within(512, bytes.len(), || decode(oid.into(), bytes, exact));
+    if let Some((Some(json), _)) = decoded {
+        let text = String::from_utf8(json).expect("text");
+        assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "{text}");
+    }
+});
