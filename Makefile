@@ -30,3 +30,17 @@ bench: ## What a sync costs, as a table; builds for release first. BENCH_RUNS=5 
 	@scripts/setup-tests
 	$(CARGO) build --release -p tributary
 	$(CARGO) bench -p tributary-tests --bench sync
+
+.PHONY: fuzz
+fuzz: ## Feeds a parser with anything: TARGET=name SECONDS=600; without TARGET the names. Needs cargo-fuzz
+	@test -n "$(TARGET)" || { $(CARGO) fuzz list; exit 1; }
+	@mkdir -p fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET)
+	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run -s none $(TARGET) fuzz/corpus/$(TARGET) fuzz/seeds/$(TARGET) -- \
+	  -max_total_time=$(or $(SECONDS),600) -rss_limit_mb=512 -timeout=10 -max_len=16384 \
+	  $(addprefix -dict=,$(wildcard fuzz/dictionaries/$(TARGET).txt))
+
+.PHONY: chaos
+chaos: ## Kills the service again and again and compares index and table: ROUNDS=50 SEED=1 CHAOS_ROWS=20000
+	@scripts/setup-tests
+	$(CARGO) build -p tributary
+	CHAOS_ROUNDS=$(or $(ROUNDS),50) CHAOS_SEED=$(SEED) $(CARGO) bench --profile dev -p tributary-tests --bench chaos

@@ -14,14 +14,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod admin;
 mod bulk;
 mod client;
 mod connection;
 mod error;
 mod explain;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod ledger;
 mod path;
 mod privileges;

@@ -428,7 +428,9 @@ struct Hit<'a> {
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
-    pub(crate) use super::result_window;
+    pub(crate) fn result_window(reason: &str) -> Option<usize> {
+        super::result_window(reason)
+    }
 
     pub(crate) fn page(body: &[u8]) -> Option<usize> {
         let page: super::Page<'_> = serde_json::from_slice(body).ok()?;

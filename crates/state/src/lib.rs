@@ -9,11 +9,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod block;
 mod error;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod head;
 mod journal;
 mod manifest;

@@ -6,8 +6,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod api;
 mod catalogue;
 mod config;
@@ -16,6 +14,8 @@ mod cursor;
 mod decode;
 mod documents;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod plan;
 mod rules;
 mod snapshot;
