@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, value::RawValue};
-use tributary_sdk::rules::{BasicRule, BasicRules};
+use tributary_sdk::rules::{BasicRule, RuleSet};
 
 fuzz_target!(|input: (&str, &str)| {
     let (rules, document) = input;
@@ -14,7 +14,7 @@ fuzz_target!(|input: (&str, &str)| {
         return;
     };
     let document = serde_json::from_str::<Map<String, Value>>(document);
-    if let (Ok(rules), Ok(document)) = (BasicRules::compile(&rules), document) {
+    if let (Ok(rules), Ok(document)) = (RuleSet::compile(&rules), document) {
         rules.decide(&document);
     }
 });
