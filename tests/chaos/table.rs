@@ -73,9 +73,9 @@ impl Table {
             )
         };
         let delete = chosen(deleted_percent, "d");
-        let gone = self.run(&format!("DELETE FROM items WHERE {delete} RETURNING id"));
+        let sql = format!("DELETE FROM items WHERE {delete} RETURNING id");
+        let gone = self.run(&sql).await?;
         let gone: Vec<u64> = gone
-            .await?
             .lines()
             .map(|id| id.parse().context("an id is a number"))
             .collect::<Result<_>>()?;
