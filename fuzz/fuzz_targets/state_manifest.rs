@@ -68,7 +68,9 @@ fn round_trip(lines: Vec<Line>) {
         .collect();
     let folder = Arc::new(MemoryFolder::default());
     let found = wait(async {
-        let mut writer = ManifestWriter::create(folder.clone(), "m").await.expect("memory");
+        let mut writer = ManifestWriter::create(folder.clone(), "m")
+            .await
+            .expect("memory");
         for row in &rows {
             writer.push(row).await.expect("memory");
         }
