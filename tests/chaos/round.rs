@@ -129,8 +129,8 @@ impl World {
     }
 
     pub(crate) async fn round(&mut self, number: u64) -> Result<Round> {
-        let is_of_deletions = number % 5 == 0;
-        let is_state_lost = number % 2 == 0;
+        let is_of_deletions = number.is_multiple_of(5);
+        let is_state_lost = number.is_multiple_of(2);
         let percent = match is_of_deletions {
             true => 15,
             false => self.random.between(1, 6),
