@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::{path::Path, sync::Arc};
-use tributary_protocol::indices::LEDGER_INDEX;
+use tributary_protocol::{JobType, indices::LEDGER_INDEX};
 use tributary_testkit::servers::shared;
 
 scenarios!(
@@ -43,10 +43,9 @@ async fn failures_are_listed_and_replayed_and_deletions_rehearsed_and_listed(
     let mut ready = Ready::new(&engine, "dir", values).await?;
     let small = "service.max_file_download_size: 1000\n";
     restart(&mut ready, "dir", state.path(), small).await?;
-    let first = ready.sync_well().await?;
+    let job = engine.start_job(&ready.connector, JobType::Full).await?;
+    let first = ready.until_ended(&job).await?;
     assert_eq!(first["indexed_document_count"], 6, "{first}");
-    let job = engine.jobs(&ready.connector).await?[0]["id"].clone();
-    let job = job.as_str().unwrap_or_default().to_owned();
     let failures = ready.service.answer(&format!("job failures {job}")).await?;
     let [failure] = failures.as_array().unwrap().as_slice() else {
         panic!("{failures}");
