@@ -114,7 +114,10 @@ pub(crate) async fn recall(
         reconciled,
         is_resumed: noted.is_some(),
         token,
-        key: noted_key.or(key).unwrap_or_else(random),
+        key: noted_key
+            .or(key)
+            .or(job.settings.key)
+            .unwrap_or_else(random),
         made_with,
         units,
     };
