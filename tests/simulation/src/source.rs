@@ -12,7 +12,7 @@ use tributary_sdk::{
 };
 
 /// Parts of a unit.
-const PARTS: usize = 3;
+pub const PARTS: usize = 3;
 
 /// The content, shared between the history and the sessions.
 pub type Shared = Arc<Mutex<Content>>;

@@ -58,7 +58,7 @@ impl WiredTarget {
             };
             return Some(Trouble::Refused(kind));
         }
-        if !wire.chance(wire.plan.target, 100) {
+        if !wire.chance(wire.plan.target, if is_bulk { 100 } else { 300 }) {
             return None;
         }
         let trouble = match wire.roll(if is_bulk { 7 } else { 2 }) {
