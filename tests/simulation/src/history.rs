@@ -279,16 +279,15 @@ impl History {
             }
         }
         self.begin(&order);
-        let before = oracle::cursors(self).await;
-        let mut before = Some(before);
         let attempts = 1 + self.dice.roll(4);
         for number in 0..attempts {
             let plan = self.plan(number + 1 < attempts);
             let deleted = self.index.deeds().deleted;
+            let before = oracle::cursors(self).await;
             match self.attempt(&mut order, plan).await {
                 Some(outcome) => {
                     let is_stopped = outcome.verdict == tributary_engine::Verdict::Stopped;
-                    oracle::after_job(self, &order, &outcome, &deleted, before.as_ref()).await;
+                    oracle::after_job(self, &order, &outcome, &deleted, &before).await;
                     if !is_stopped || self.dice.percent(50) {
                         return;
                     }
@@ -300,13 +299,11 @@ impl History {
                         6 => {
                             disk.clear();
                             order.keeps_journal = false;
-                            before = None;
                         }
                         7 => {
                             disk.crash(&mut self.dice);
                             self.worker = 1 - self.worker;
                             order.keeps_journal = false;
-                            before = None;
                         }
                         // Only the process died.
                         _ => {}
@@ -479,7 +476,7 @@ impl History {
         let Some(outcome) = self.attempt(&mut order, plan).await else {
             return;
         };
-        oracle::after_job(self, &order, &outcome, &deleted, Some(&before)).await;
+        oracle::after_job(self, &order, &outcome, &deleted, &before).await;
         let found = rehearsal.found();
         let count = |change| found.changes.get(&change).map_or(0, |sample| sample.count);
         let would = (count(Change::Create) + count(Change::Update), count(Change::Delete));
@@ -507,7 +504,7 @@ impl History {
             };
             let deleted = self.index.deeds().deleted;
             if let Some(outcome) = self.attempt(&mut order, plan).await {
-                oracle::after_job(self, &order, &outcome, &deleted, Some(&before)).await;
+                oracle::after_job(self, &order, &outcome, &deleted, &before).await;
             }
             if round > 0 {
                 oracle::is_equal(self);

@@ -40,6 +40,8 @@ pub struct Deeds {
     pub all_tainted: bool,
     /// Documents when the job began.
     pub count_before: u64,
+    /// Documents that somebody else deleted, in the whole history.
+    pub removed_by_others: u64,
 }
 
 /// One index, whatever its name stands for at the moment.
@@ -120,6 +122,7 @@ impl Index {
         let count_before = state.shape.documents.len() as u64;
         state.deeds = Deeds {
             count_before,
+            removed_by_others: state.deeds.removed_by_others,
             ..Deeds::default()
         };
     }
@@ -197,6 +200,7 @@ impl Index {
             (0, Some(id)) => {
                 state.trace.note(format_args!("somebody else deletes {id}"));
                 state.shape.documents.remove(&id);
+                state.deeds.removed_by_others += 1;
                 state.next_version(&id);
                 state.deeds.tainted.insert(id);
             }

@@ -61,7 +61,7 @@ pub async fn after_job(
     order: &Order,
     outcome: &Outcome,
     deleted: &BTreeSet<String>,
-    before: Option<&Cursors>,
+    before: &Cursors,
 ) {
     verdict(history, order, outcome);
     gaps_are_left_alone(history, order, outcome, deleted);
@@ -74,7 +74,7 @@ pub async fn after_job(
         documents(history, order, outcome);
         counters(history, order, outcome);
     }
-    if let Some(before) = before.filter(|_| order.replay.is_empty()) {
+    if order.replay.is_empty() {
         let after = cursors(history).await;
         for (key, next) in &after {
             let parts: Vec<_> = (0..PARTS).map(|part| part_scope(&key.scope, part)).collect();
@@ -254,7 +254,8 @@ fn counters(history: &History, order: &Order, outcome: &Outcome) {
         history.trace.broken(format_args!("told of {told:?} documents, there are {is}"));
     }
     if order.attempts > 1 {
-        if counters.deleted > deeds.deleted.len() as u64 {
+        // What somebody else deleted before an interruption may be taken for ours after it.
+        if counters.deleted > deeds.deleted.len() as u64 + deeds.removed_by_others {
             let (told, is) = (counters.deleted, deeds.deleted.len());
             history.trace.broken(format_args!("told of {told} deletions, there were {is}"));
         }
