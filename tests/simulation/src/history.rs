@@ -235,6 +235,10 @@ impl History {
         }
         match dice.roll(20) {
             0 => self.disk().clear(),
+            3 | 4 => {
+                let disk = Arc::clone(&self.disks[self.worker]);
+                disk.crash(dice);
+            }
             1 | 2 => self.worker = 1 - self.worker,
             _ => {}
         }
@@ -493,6 +497,11 @@ impl History {
         // What was told once is not told for ever.
         look(&self.content).tombs.clear();
         for round in 0..3 {
+            if round > 0 {
+                // What a finished job has left is safe.
+                let disk = Arc::clone(self.disk());
+                disk.crash(&mut self.dice);
+            }
             let mut order = self.order(JobKind::Full);
             order.is_clean = true;
             order.allow_deletes = true;
