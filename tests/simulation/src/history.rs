@@ -101,6 +101,8 @@ pub struct History {
     settings: Settings,
     latency: usize,
     is_large: bool,
+    /// Nobody but us has ever touched the index or what is remembered of it.
+    pub is_undisturbed: bool,
 }
 
 /// What happens beside a job.
@@ -181,6 +183,7 @@ impl History {
             trace,
             dice,
             is_large,
+            is_undisturbed: true,
         }
     }
 
@@ -225,7 +228,9 @@ impl History {
         for _ in 0..if dice.percent(30) { dice.roll(4) } else { 0 } {
             self.index.meddle(dice);
         }
-        match dice.roll(40) {
+        let number = dice.roll(40);
+        self.is_undisturbed &= number > 4;
+        match number {
             0 => self.index.take_away(),
             1 => self.index.swap(),
             2 | 3 => self.index.restore(),
@@ -233,7 +238,9 @@ impl History {
             5..=12 => self.index.save(),
             _ => {}
         }
-        match dice.roll(20) {
+        let number = dice.roll(20);
+        self.is_undisturbed &= number > 4;
+        match number {
             0 => self.disk().clear(),
             3 | 4 => {
                 let disk = Arc::clone(&self.disks[self.worker]);

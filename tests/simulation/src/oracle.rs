@@ -255,7 +255,8 @@ fn counters(history: &History, order: &Order, outcome: &Outcome) {
     }
     if order.attempts > 1 {
         // What somebody else deleted before an interruption may be taken for ours after it.
-        if counters.deleted > deeds.deleted.len() as u64 + deeds.removed_by_others {
+        let is_known = history.is_undisturbed && order.keeps_journal && deeds.removed_by_others == 0;
+        if is_known && counters.deleted > deeds.deleted.len() as u64 {
             let (told, is) = (counters.deleted, deeds.deleted.len());
             history.trace.broken(format_args!("told of {told} deletions, there were {is}"));
         }
