@@ -127,12 +127,16 @@ impl Content {
     /// Whether a document was there, and not kept out, all the time since the job began.
     pub fn always_there(&self, id: &str) -> bool {
         let life = self.life(id);
-        life.iter().all(|item| matches!(item, Some(item) if item.kind != Kind::Hidden))
+        life.iter()
+            .all(|item| matches!(item, Some(item) if item.kind != Kind::Hidden))
     }
 
     fn set(&mut self, id: &str, item: Option<Item>) {
         self.version += 1;
-        let life = self.lives.entry(id.to_owned()).or_insert_with(|| vec![None]);
+        let life = self
+            .lives
+            .entry(id.to_owned())
+            .or_insert_with(|| vec![None]);
         life.push(item.clone());
         match item {
             Some(mut item) => {

@@ -74,7 +74,11 @@ impl Disk {
 fn torn(content: &Content, dice: &mut Dice) -> Vec<u8> {
     let (safe, bytes) = (&content.safe, &content.bytes);
     if !bytes.starts_with(safe) || dice.percent(40) {
-        return if dice.percent(80) { safe.clone() } else { bytes.clone() };
+        return if dice.percent(80) {
+            safe.clone()
+        } else {
+            bytes.clone()
+        };
     }
     let mut torn = bytes[..safe.len() + dice.roll(bytes.len() - safe.len() + 1)].to_vec();
     if dice.percent(30) {
@@ -94,7 +98,9 @@ impl State {
 
     fn read(&mut self, name: &str, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let bytes = &self.find(name)?.bytes;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let end = start.saturating_add(length).min(bytes.len());
         Ok(bytes[start..end].to_vec())
     }

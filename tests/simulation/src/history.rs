@@ -164,9 +164,13 @@ impl History {
             concurrent_downloads: 1 + dice.roll(3),
             max_file_size: 50,
             max_text_size: 400,
-            ids_in_memory: if dice.percent(30) { 5 + dice.roll(40) } else { 100_000 },
+            ids_in_memory: if dice.percent(30) {
+                5 + dice.roll(40)
+            } else {
+                100_000
+            },
             patience: Duration::from_secs(3600),
-            key: Some(u128::from(dice.next())),
+            key: Some(u128::from(dice.number())),
             ..Settings::default()
         };
         trace.note(format_args!("seed {seed}: {nature:?} {index:?}"));
@@ -338,7 +342,11 @@ impl History {
         let most = dice.pick(&most).copied().unwrap_or(100);
         let ending = (may_end || dice.percent(10)).then(|| {
             let at = 1 + dice.roll(most) as u64;
-            let ending = if dice.percent(85) { Ending::Crash } else { Ending::Stop };
+            let ending = if dice.percent(85) {
+                Ending::Crash
+            } else {
+                Ending::Stop
+            };
             (at, ending)
         });
         let rate = |dice: &mut Dice, most: usize, often: usize| match dice.percent(often) {
@@ -382,7 +390,10 @@ impl History {
             true => Vec::new(),
             false => self.besides(),
         };
-        self.trace.note(format_args!("-- attempt {} of {}: {plan:?} {besides:?}", order.attempts, order.id));
+        self.trace.note(format_args!(
+            "-- attempt {} of {}: {plan:?} {besides:?}",
+            order.attempts, order.id
+        ));
         let (content, index) = (Arc::clone(&self.content), Arc::clone(&self.index));
         let hook_dice = Mutex::new(self.dice.fork());
         let hook = move |number: u64| {
@@ -397,7 +408,12 @@ impl History {
                 }
             }
         };
-        let wire = Wire::new(Arc::clone(&self.trace), plan, self.dice.fork(), Box::new(hook));
+        let wire = Wire::new(
+            Arc::clone(&self.trace),
+            plan,
+            self.dice.fork(),
+            Box::new(hook),
+        );
         let wire = Arc::new(wire);
         let job = self.job(order, &wire, false);
         let begin = Instant::now();
@@ -405,7 +421,10 @@ impl History {
         // An index that is in trouble for so long exhausts the patience of a job.
         order.has_fatal |= wire.has_fatal() || begin.elapsed() > self.settings.patience;
         if let Some(outcome) = &outcome {
-            self.trace.note(format_args!("verdict: {} {:?} gaps {:?}", outcome.verdict, outcome.counters, outcome.gaps));
+            self.trace.note(format_args!(
+                "verdict: {} {:?} gaps {:?}",
+                outcome.verdict, outcome.counters, outcome.gaps
+            ));
         }
         outcome
     }
@@ -424,7 +443,10 @@ impl History {
         let scratch = WiredDisk::new(Arc::default(), Arc::clone(wire));
         Job {
             id: order.id.clone(),
-            source: Arc::new(SimulatedSource::new(Arc::clone(&self.content), Arc::clone(wire))),
+            source: Arc::new(SimulatedSource::new(
+                Arc::clone(&self.content),
+                Arc::clone(wire),
+            )),
             run,
             rules: rules(),
             target: Arc::new(target),
@@ -464,7 +486,12 @@ impl History {
             latency: self.latency,
             ..Plan::default()
         };
-        let wire = Wire::new(Arc::clone(&self.trace), plan.clone(), self.dice.fork(), Box::new(|_| {}));
+        let wire = Wire::new(
+            Arc::clone(&self.trace),
+            plan.clone(),
+            self.dice.fork(),
+            Box::new(|_| {}),
+        );
         let wire = Arc::new(wire);
         let mut job = self.job(&order, &wire, true);
         let rehearsal = Arc::new(Rehearsal::new(Arc::clone(&job.target)));
@@ -490,11 +517,17 @@ impl History {
         oracle::after_job(self, &order, &outcome, &deleted, &before).await;
         let found = rehearsal.found();
         let count = |change| found.changes.get(&change).map_or(0, |sample| sample.count);
-        let would = (count(Change::Create) + count(Change::Update), count(Change::Delete));
+        let would = (
+            count(Change::Create) + count(Change::Update),
+            count(Change::Delete),
+        );
         let deeds = self.index.deeds();
         let did = (deeds.written.len() as u64, outcome.counters.deleted);
         if !is_resumable && (would.1 < did.1 || rehearsed.verdict != outcome.verdict) {
-            self.trace.broken(format_args!("rehearsed {would:?} {}, and did {did:?}", rehearsed.verdict));
+            self.trace.broken(format_args!(
+                "rehearsed {would:?} {}, and did {did:?}",
+                rehearsed.verdict
+            ));
         }
     }
 

@@ -328,7 +328,9 @@ impl State {
 
     fn write(&mut self, id: &str, source: Value) -> Version {
         let version = self.next_version(id);
-        self.shape.documents.insert(id.to_owned(), (version, source));
+        self.shape
+            .documents
+            .insert(id.to_owned(), (version, source));
         version
     }
 
@@ -363,7 +365,11 @@ impl State {
             }
             Action::Update(source) => {
                 let change = serde_json::from_slice::<Map<String, Value>>(&source.to_text());
-                let stored = self.shape.documents.get(id).map(|(_, source)| source.clone());
+                let stored = self
+                    .shape
+                    .documents
+                    .get(id)
+                    .map(|(_, source)| source.clone());
                 let (Ok(change), Some(Value::Object(mut document)), Some(current)) =
                     (change, stored, current)
                 else {

@@ -77,7 +77,9 @@ pub async fn after_job(
     if order.replay.is_empty() {
         let after = cursors(history).await;
         for (key, next) in &after {
-            let parts: Vec<_> = (0..PARTS).map(|part| part_scope(&key.scope, part)).collect();
+            let parts: Vec<_> = (0..PARTS)
+                .map(|part| part_scope(&key.scope, part))
+                .collect();
             let has_gap = |scope: &Scope| *scope == key.scope || parts.contains(scope);
             if outcome.gaps.iter().any(|gap| has_gap(&gap.scope))
                 && next.is_some()
@@ -106,7 +108,9 @@ fn verdict(history: &History, order: &Order, outcome: &Outcome) {
     if !is_right {
         let gaps = outcome.gap_count;
         let verdict = &outcome.verdict;
-        history.trace.broken(format_args!("the verdict is {verdict} with {gaps} gaps"));
+        history
+            .trace
+            .broken(format_args!("the verdict is {verdict} with {gaps} gaps"));
     }
 }
 
@@ -124,7 +128,8 @@ fn gaps_are_left_alone(
     }
     for id in history.index.deeds().deleted.difference(deleted) {
         let life = content.life(id);
-        let is_hidden = |item: &Option<Item>| matches!(item, Some(item) if item.kind == Kind::Hidden);
+        let is_hidden =
+            |item: &Option<Item>| matches!(item, Some(item) if item.kind == Kind::Hidden);
         if life.iter().any(is_hidden) {
             continue;
         }
@@ -135,12 +140,16 @@ fn gaps_are_left_alone(
                 let home = part_of(id).map(|part| part_scope(&scope, part));
                 let gaps = outcome.gaps.iter();
                 content.units.contains(&unit)
-                    && gaps.into_iter().any(|gap| hides(&gap.scope, &scope, home.as_ref()))
+                    && gaps
+                        .into_iter()
+                        .any(|gap| hides(&gap.scope, &scope, home.as_ref()))
             }
             None => true,
         };
         if is_in_gap {
-            history.trace.broken(format_args!("{id} was deleted in a gap"));
+            history
+                .trace
+                .broken(format_args!("{id} was deleted in a gap"));
         }
     }
 }
@@ -151,14 +160,24 @@ fn brake(history: &History, order: &Order) {
     let gone = deeds.deleted.len() as u64;
     let left = deeds.count_before.saturating_sub(gone);
     let has_feed = look(&history.content).nature.has_feed;
-    if !order.allow_deletes && !has_feed && !deeds.all_tainted && gone > 1200 && left * 4 < deeds.count_before {
-        history.trace.broken(format_args!("{gone} of {} documents were deleted", deeds.count_before));
+    if !order.allow_deletes
+        && !has_feed
+        && !deeds.all_tainted
+        && gone > 1200
+        && left * 4 < deeds.count_before
+    {
+        history.trace.broken(format_args!(
+            "{gone} of {} documents were deleted",
+            deeds.count_before
+        ));
     }
 }
 
 /// What the index may hold of a document, given what it was during the job.
 fn is_acceptable(id: &str, stored: &Value, life: &Life, needs_file: bool) -> bool {
-    life.iter().flatten().any(|item| equals(id, stored, item, needs_file))
+    life.iter()
+        .flatten()
+        .any(|item| equals(id, stored, item, needs_file))
 }
 
 fn equals(id: &str, stored: &Value, item: &Item, needs_file: bool) -> bool {
@@ -167,7 +186,9 @@ fn equals(id: &str, stored: &Value, item: &Item, needs_file: bool) -> bool {
         Some(0 | 1) => Some(vec!["access:nobody".to_owned()]),
         Some(people) => Some((1..people).map(|person| format!("user:{person}")).collect()),
     };
-    let found = stored.get("_allow_access_control").filter(|value| !value.is_null());
+    let found = stored
+        .get("_allow_access_control")
+        .filter(|value| !value.is_null());
     let found = found.and_then(|value| serde_json::from_value::<Vec<String>>(value.clone()).ok());
     let file = stored.get("_attachment").and_then(Value::as_str);
     let has_file = item.file.is_some() && item.kind == Kind::Plain;
@@ -176,7 +197,9 @@ fn equals(id: &str, stored: &Value, item: &Item, needs_file: bool) -> bool {
         engine.encode(file_of(id, item.version))
     });
     let is_file_right = file == expected.as_deref() || (file.is_none() && !needs_file);
-    stored.get("v").and_then(Value::as_u64) == Some(item.version) && found == access && is_file_right
+    stored.get("v").and_then(Value::as_u64) == Some(item.version)
+        && found == access
+        && is_file_right
 }
 
 /// Each document that was there all the time is in the index as it was at some moment of the job, unless
@@ -193,13 +216,14 @@ fn documents(history: &History, order: &Order, outcome: &Outcome) {
         if deeds.tainted.contains(id) {
             continue;
         }
-        let is_written = |item: &Option<Item>| {
-            matches!(item, Some(item) if matches!(item.kind, Kind::Plain | Kind::BadField))
-        };
+        let is_written = |item: &Option<Item>| matches!(item, Some(item) if matches!(item.kind, Kind::Plain | Kind::BadField));
         if !life.iter().all(is_written) || is_hidden(&content, life, outcome) {
             continue;
         }
-        let moved = life.iter().flatten().any(|item| Some(item.unit) != life.iter().flatten().next().map(|first| first.unit));
+        let moved = life
+            .iter()
+            .flatten()
+            .any(|item| Some(item.unit) != life.iter().flatten().next().map(|first| first.unit));
         let may_miss = nature.promises.listing == Listing::Drifting || moved;
         match shape.documents.get(id) {
             // A new document that pages moved over, or that moved out of the way, comes with the next sync.
@@ -207,7 +231,9 @@ fn documents(history: &History, order: &Order, outcome: &Outcome) {
             None => history.trace.broken(format_args!("{id} is missing")),
             // A listing that drifts can miss a change; a snapshot cannot.
             Some((_, stored)) if !is_acceptable(id, stored, life, order.is_clean) && !may_miss => {
-                history.trace.broken(format_args!("{id} is {stored}, and was {life:?}"));
+                history
+                    .trace
+                    .broken(format_args!("{id} is {stored}, and was {life:?}"));
             }
             Some(_) => {}
         }
@@ -223,7 +249,9 @@ fn documents(history: &History, order: &Order, outcome: &Outcome) {
     for id in shape.documents.keys() {
         let never_there = content.life(id).iter().all(Option::is_none);
         if never_there && !deeds.tainted.contains(id) {
-            history.trace.broken(format_args!("{id} is in the index and not in the source"));
+            history
+                .trace
+                .broken(format_args!("{id} is in the index and not in the source"));
         }
     }
 }
@@ -235,7 +263,9 @@ fn is_hidden(content: &crate::content::Content, life: &Life, outcome: &Outcome) 
         let home = item.part.map(|part| part_scope(&scope, part));
         let also = item.also.map(|also| content.scope(also));
         outcome.gaps.iter().any(|gap| {
-            let is_in_other = also.as_ref().is_some_and(|also| hides(&gap.scope, also, None));
+            let is_in_other = also
+                .as_ref()
+                .is_some_and(|also| hides(&gap.scope, also, None));
             is_in_other || hides(&gap.scope, &scope, home.as_ref()) || gap.scope.contains(&scope)
         })
     })
@@ -249,23 +279,33 @@ fn counters(history: &History, order: &Order, outcome: &Outcome) {
     if !deeds.tainted.is_empty() {
         return;
     }
-    if outcome.total_documents.is_some_and(|total| total != history.index.count()) {
+    if outcome
+        .total_documents
+        .is_some_and(|total| total != history.index.count())
+    {
         let (told, is) = (outcome.total_documents, history.index.count());
-        history.trace.broken(format_args!("told of {told:?} documents, there are {is}"));
+        history
+            .trace
+            .broken(format_args!("told of {told:?} documents, there are {is}"));
     }
     if order.attempts > 1 {
         // What somebody else deleted before an interruption may be taken for ours after it.
-        let is_known = history.is_undisturbed && order.keeps_journal && deeds.removed_by_others == 0;
+        let is_known =
+            history.is_undisturbed && order.keeps_journal && deeds.removed_by_others == 0;
         if is_known && counters.deleted > deeds.deleted.len() as u64 {
             let (told, is) = (counters.deleted, deeds.deleted.len());
-            history.trace.broken(format_args!("told of {told} deletions, there were {is}"));
+            history
+                .trace
+                .broken(format_args!("told of {told} deletions, there were {is}"));
         }
         return;
     }
     let told = (counters.indexed, counters.deleted);
     let did = (deeds.told_written.len() as u64, deeds.deleted.len() as u64);
     if told != did {
-        history.trace.broken(format_args!("told (written, deleted) {told:?}, did {did:?}"));
+        history.trace.broken(format_args!(
+            "told (written, deleted) {told:?}, did {did:?}"
+        ));
     }
     if is_still && outcome.gap_count == 0 && order.replay.is_empty() {
         let met = content.items.len() as u64;
@@ -276,7 +316,9 @@ fn counters(history: &History, order: &Order, outcome: &Outcome) {
             + counters.too_large
             + counters.filtered;
         if counters.extracted != met || sum != met {
-            history.trace.broken(format_args!("{met} documents, and counted {counters:?}"));
+            history
+                .trace
+                .broken(format_args!("{met} documents, and counted {counters:?}"));
         }
     }
 }
@@ -295,7 +337,9 @@ pub fn is_equal(history: &History) {
             Kind::Refused | Kind::TooLarge | Kind::Skipped => true,
         };
         if !is_right {
-            history.trace.broken(format_args!("at the end {id} is {stored:?}, not {item:?}"));
+            history
+                .trace
+                .broken(format_args!("at the end {id} is {stored:?}, not {item:?}"));
         }
     }
     let nature = content.nature;
@@ -307,7 +351,9 @@ pub fn is_equal(history: &History) {
     }
     for id in shape.documents.keys() {
         if !content.items.contains_key(id) {
-            history.trace.broken(format_args!("at the end {id} is in the index and not in the source"));
+            history.trace.broken(format_args!(
+                "at the end {id} is in the index and not in the source"
+            ));
         }
     }
 }
@@ -319,7 +365,9 @@ pub fn is_quiet(history: &History) {
     let deeds = history.index.deeds();
     if !deeds.deleted.is_empty() {
         let deleted = &deeds.deleted;
-        history.trace.broken(format_args!("nothing changed, and {deleted:?} were deleted"));
+        history.trace.broken(format_args!(
+            "nothing changed, and {deleted:?} were deleted"
+        ));
     }
     if !index.tells_token || !index.tells_pipeline {
         return;
@@ -330,11 +378,13 @@ pub fn is_quiet(history: &History) {
             matches!(item.kind, Kind::Refused | Kind::BadField)
                 // Whichever unit comes first writes what two of them list.
                 || item.also.is_some()
-                || item.version % 7 == 0
-                || item.version % 11 == 0
+                || item.version.is_multiple_of(7)
+                || item.version.is_multiple_of(11)
         });
         if !is_odd {
-            history.trace.broken(format_args!("{id} did not change, and was sent: {item:?}"));
+            history
+                .trace
+                .broken(format_args!("{id} did not change, and was sent: {item:?}"));
         }
     }
 }

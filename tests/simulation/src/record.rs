@@ -34,7 +34,9 @@ impl Recorder for SimulatedRecorder {
             return Err("scripted failure of the record".into());
         }
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let deleted = entries.iter().filter(|entry| entry.outcome == LedgerOutcome::Deleted);
+        let deleted = entries
+            .iter()
+            .filter(|entry| entry.outcome == LedgerOutcome::Deleted);
         ledger.extend(deleted.map(|entry| (self.job.clone(), entry.id.to_string())));
         Ok(())
     }

@@ -6,9 +6,9 @@ use crate::{
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tributary_sdk::{
-    Access, Attachment, Body, ContentSink, Cursor, DocRef, Document, Emitter, End, Error, ErrorKind,
-    JobKind, Listing, Memo, Presence, Promises, Result, Run, Scope, Session, Source, Stamp, Unit,
-    UnitSink, async_trait,
+    Access, Attachment, Body, ContentSink, Cursor, DocRef, Document, Emitter, End, Error,
+    ErrorKind, JobKind, Listing, Memo, Presence, Promises, Result, Run, Scope, Session, Source,
+    Stamp, Unit, UnitSink, async_trait,
 };
 
 /// Parts of a unit.
@@ -76,7 +76,8 @@ impl SimulatedSession {
             2 => ErrorKind::DeadCursor,
             _ => ErrorKind::Unavailable,
         };
-        wire.trace.note(format_args!("the source fails: {}", kind.name()));
+        wire.trace
+            .note(format_args!("the source fails: {}", kind.name()));
         Err(Error::new(kind, "scripted failure of the source"))
     }
 
@@ -95,12 +96,18 @@ impl SimulatedSession {
             Listing::Drifting => items.skip(place.offset).take(size).collect(),
             Listing::Snapshot | Listing::Keyed => {
                 let after = place.after.as_deref();
-                items.filter(|(id, _)| Some(id.as_str()) > after).take(size).collect()
+                items
+                    .filter(|(id, _)| Some(id.as_str()) > after)
+                    .take(size)
+                    .collect()
             }
         };
         let next = Place {
             offset: place.offset + page.len(),
-            after: page.last().map(|(id, _)| id.clone()).or(place.after.clone()),
+            after: page
+                .last()
+                .map(|(id, _)| id.clone())
+                .or(place.after.clone()),
         };
         (page, next)
     }
@@ -110,10 +117,10 @@ impl SimulatedSession {
             return out.skip(id, "scripted skip").await;
         }
         out.upsert(document(scope, id, item)?).await?;
-        if item.kind == Kind::Plain && item.version % 7 == 0 {
+        if item.kind == Kind::Plain && item.version.is_multiple_of(7) {
             out.access(id, access(item)).await?;
         }
-        if item.version % 11 == 0 {
+        if item.version.is_multiple_of(11) {
             out.upsert(document(scope, id, item)?).await?;
         }
         Ok(())
@@ -122,7 +129,9 @@ impl SimulatedSession {
     async fn tell_deletions(&self, unit: usize, out: &Emitter) -> Result<()> {
         let tombs = look(&self.content).tombs.clone();
         for (_, id) in tombs.iter().filter(|(tomb, _)| *tomb == unit) {
-            self.wire.trace.note(format_args!("tells that {id} is gone from {unit}"));
+            self.wire
+                .trace
+                .note(format_args!("tells that {id} is gone from {unit}"));
             out.delete(id.as_str()).await?;
         }
         Ok(())
@@ -158,7 +167,7 @@ fn document(scope: &Scope, id: &str, item: &Item) -> Result<Document> {
         Kind::Plain | Kind::Skipped => {}
     }
     let mut document = Document::new(id, body, access(item));
-    if item.version % 3 == 0 {
+    if item.version.is_multiple_of(3) {
         document.stamp = Stamp::Item(format!("2026-01-01T00:00:{:02}+00:00", item.version % 60));
     }
     if let (Some(is_versioned), true) = (item.file, item.kind == Kind::Plain) {
@@ -166,7 +175,7 @@ fn document(scope: &Scope, id: &str, item: &Item) -> Result<Document> {
         document.attachment = Some(Attachment {
             key: Memo::new(&(id, item.version))?,
             name: "file.txt".into(),
-            size: (item.version % 2 == 0).then_some(size),
+            size: (item.version.is_multiple_of(2)).then_some(size),
             version: is_versioned.then(|| item.version.to_string()),
         });
     }
@@ -201,7 +210,12 @@ impl Session for SimulatedSession {
 
     async fn walk(&self, unit: &Unit, from: Option<Cursor>, out: &Emitter) -> Result<End> {
         let number: usize = unit.args()?;
-        self.wire.cross(format!("source walks {number}, begun before: {}", from.is_some())).await;
+        self.wire
+            .cross(format!(
+                "source walks {number}, begun before: {}",
+                from.is_some()
+            ))
+            .await;
         let began_at = look(&self.content).version;
         let mut place = match from {
             Some(from) => from.read()?,
@@ -221,14 +235,18 @@ impl Session for SimulatedSession {
         let mut hidden = Vec::new();
         for part in 0..PARTS {
             if self.wire.chance(self.wire.plan.source, 100) {
-                self.wire.trace.note(format_args!("part {part} of {number} cannot be read"));
+                self.wire
+                    .trace
+                    .note(format_args!("part {part} of {number} cannot be read"));
                 let error = Error::new(ErrorKind::Unavailable, "scripted gap");
                 out.gap(part_of(&unit.scope, part), error).await?;
                 hidden.push(part);
             }
         }
         loop {
-            self.wire.cross(format!("source page of {number} after {place:?}")).await;
+            self.wire
+                .cross(format!("source page of {number} after {place:?}"))
+                .await;
             self.wire.linger().await;
             self.fails()?;
             let (page, next) = self.page(number, &place);
@@ -239,7 +257,10 @@ impl Session for SimulatedSession {
                 if !item.part.is_some_and(|part| hidden.contains(&part)) {
                     // A document that two units list has no home in the second.
                     let home = (item.unit == number).then_some(item.part).flatten();
-                    let item = Item { part: home, ..item.clone() };
+                    let item = Item {
+                        part: home,
+                        ..item.clone()
+                    };
                     self.emit(&unit.scope, id, &item, out).await?;
                 }
             }
@@ -258,13 +279,18 @@ impl Session for SimulatedSession {
         let bytes = file_of(&id, version);
         if self.wire.chance(self.wire.plan.source, 100) {
             to.write(&bytes[..bytes.len() / 2])?;
-            return Err(Error::new(ErrorKind::Unavailable, "scripted failure of a file"));
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "scripted failure of a file",
+            ));
         }
         to.write(&bytes)
     }
 
     async fn confirm(&self, docs: &[DocRef]) -> Result<Vec<Presence>> {
-        self.wire.cross(format!("source confirm {}", docs.len())).await;
+        self.wire
+            .cross(format!("source confirm {}", docs.len()))
+            .await;
         self.wire.linger().await;
         self.fails()?;
         let content = look(&self.content);
@@ -277,9 +303,14 @@ impl Session for SimulatedSession {
     }
 
     async fn reread(&self, docs: &[DocRef], out: &Emitter) -> Result<()> {
-        self.wire.cross(format!("source rereads {}", docs.len())).await;
+        self.wire
+            .cross(format!("source rereads {}", docs.len()))
+            .await;
         if !self.nature.rereads {
-            return Err(Error::new(ErrorKind::Unsupported, "cannot read single documents"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "cannot read single documents",
+            ));
         }
         for doc in docs {
             let found = {

@@ -116,7 +116,9 @@ impl WiredTarget {
                 trace.broken(format_args!("the deletion of {id} is not on record"));
             }
             if content.always_there(id) {
-                trace.broken(format_args!("{id} is deleted, and was in the source all the time"));
+                trace.broken(format_args!(
+                    "{id} is deleted, and was in the source all the time"
+                ));
             }
         }
     }
@@ -177,7 +179,9 @@ impl Target for WiredTarget {
     }
 
     async fn bulk(&self, operations: &[Operation]) -> Result<Vec<Answer>, TargetError> {
-        self.wire.cross(format!("index bulk {}", describe(operations))).await;
+        self.wire
+            .cross(format!("index bulk {}", describe(operations)))
+            .await;
         self.check(operations);
         let mut flight = Flight {
             index: &self.index,
@@ -194,7 +198,9 @@ impl Target for WiredTarget {
         }
         let all = |operations: &[Operation], is_told| -> Vec<Answer> {
             let operations = operations.iter();
-            operations.map(|operation| self.index.apply(operation, is_told)).collect()
+            operations
+                .map(|operation| self.index.apply(operation, is_told))
+                .collect()
         };
         match trouble {
             // A single operation that is too large loses its file, or is refused: that is for real.
@@ -209,7 +215,9 @@ impl Target for WiredTarget {
             }
             Some(Trouble::Half) => {
                 all(&operations[..operations.len() / 2], false);
-                self.wire.trace.note("half of it is done, the answer is lost");
+                self.wire
+                    .trace
+                    .note("half of it is done, the answer is lost");
                 Err(error(TargetErrorKind::Unavailable))
             }
             Some(Trouble::Items) => Ok(self.some_fail(operations)),

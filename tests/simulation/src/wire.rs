@@ -116,7 +116,13 @@ pub struct Plan {
 impl Plan {
     /// Whether nothing goes wrong.
     pub fn is_clean(&self) -> bool {
-        let rates = [self.target, self.fatal, self.source, self.disk, self.recorder];
+        let rates = [
+            self.target,
+            self.fatal,
+            self.source,
+            self.disk,
+            self.recorder,
+        ];
         self.ending.is_none() && rates.iter().sum::<usize>() == 0
     }
 }

@@ -341,7 +341,9 @@ async fn the_cursor_of_a_unit_with_a_gap_does_not_move() {
     job("first", &script(docs(0, 0..20, 1), 1)).run().await;
     assert_eq!(next_changes(&folder).await, Some(1));
     let gap = || vec![Step::Gap("part", ErrorKind::Timeout)];
-    job("second", &script([gap(), docs(0, 0..20, 1)].concat(), 2)).run().await;
+    job("second", &script([gap(), docs(0, 0..20, 1)].concat(), 2))
+        .run()
+        .await;
     assert_eq!(next_changes(&folder).await, Some(1));
     // The walk goes on behind the gap, and does not meet it again.
     let pause = vec![Step::Checkpoint, Step::Sleep(5000)];
