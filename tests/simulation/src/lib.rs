@@ -3,6 +3,7 @@
 //!
 //! Read in this order: [`wire`], [`content`], [`index`], [`disk`], [`history`], [`oracle`].
 
+pub mod attempt;
 pub mod clock;
 pub mod content;
 pub mod dice;
