@@ -367,7 +367,7 @@ impl History {
         );
         let deeds = self.index.deeds();
         let did = (deeds.written.len() as u64, outcome.counters.deleted);
-        if !is_resumable && (would.1 < did.1 || rehearsed.verdict != outcome.verdict) {
+        if !is_resumable && (would.1 != did.1 || rehearsed.verdict != outcome.verdict) {
             self.trace.broken(format_args!(
                 "rehearsed {would:?} {}, and did {did:?}",
                 rehearsed.verdict
