@@ -17,7 +17,7 @@ use std::{
 use tokio::time::Instant;
 use tributary_engine::{Brake, Job, Outcome, Settings};
 use tributary_sdk::{
-    Run,
+    Listing, Run,
     rules::{BasicRule, RuleSet},
 };
 /// No attempt of a job takes longer than this, in virtual time.
@@ -57,6 +57,7 @@ impl History {
             target: rate(dice, 30, 50),
             fatal: rate(dice, 8, 10),
             source: rate(dice, 10, 30),
+            questions: rate(dice, 60, 20),
             disk: rate(dice, 6, 12),
             recorder: rate(dice, 20, 12),
             latency: self.latency,
@@ -67,7 +68,9 @@ impl History {
     fn besides(&mut self) -> Vec<(u64, Beside)> {
         let dice = &mut self.dice;
         let mut besides = Vec::new();
-        for _ in 0..if dice.percent(50) { dice.roll(8) } else { 0 } {
+        let is_seen = look(&self.content).nature.promises.listing != Listing::Snapshot;
+        let most = if is_seen { 25 } else { 8 };
+        for _ in 0..if dice.percent(50) { dice.roll(most) } else { 0 } {
             besides.push((1 + dice.roll(200) as u64, Beside::Change));
         }
         for _ in 0..if dice.percent(15) { dice.roll(3) } else { 0 } {

@@ -292,7 +292,11 @@ impl Session for SimulatedSession {
             .cross(format!("source confirm {}", docs.len()))
             .await;
         self.wire.linger().await;
-        self.fails()?;
+        if self.wire.chance(self.wire.plan.questions, 100) {
+            self.wire.trace.note("the source does not answer");
+            let message = "scripted failure of a question";
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
         let content = look(&self.content);
         let answer = |doc: &DocRef| match content.items.contains_key(doc.id.as_str()) {
             _ if !self.nature.confirms => Presence::Unknown,

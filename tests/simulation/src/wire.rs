@@ -105,6 +105,8 @@ pub struct Plan {
     pub fatal: usize,
     /// Of a hundred pages of the source, so many fail.
     pub source: usize,
+    /// Of a hundred questions whether documents still exist, so many fail.
+    pub questions: usize,
     /// Of a thousand calls of files, so many find the disk full.
     pub disk: usize,
     /// Of a hundred records, so many cannot be kept.
@@ -120,6 +122,7 @@ impl Plan {
             self.target,
             self.fatal,
             self.source,
+            self.questions,
             self.disk,
             self.recorder,
         ];
