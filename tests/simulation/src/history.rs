@@ -319,7 +319,7 @@ impl History {
 
     /// A rehearsal writes nothing, and says what the sync after it does.
     async fn rehearse(&mut self) {
-        if !self.index.shape().exists {
+        if !self.index.exists() {
             return;
         }
         let mut order = self.order(JobKind::Full);

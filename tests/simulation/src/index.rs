@@ -106,6 +106,11 @@ impl Index {
         self.state().shape.clone()
     }
 
+    /// Whether it is there at all.
+    pub fn exists(&self) -> bool {
+        self.state().shape.exists
+    }
+
     /// Documents.
     pub fn count(&self) -> u64 {
         self.state().shape.documents.len() as u64

@@ -87,7 +87,7 @@ impl WiredTarget {
     }
 
     fn exists(&self) -> Result<(), TargetError> {
-        match self.index.shape().exists {
+        match self.index.exists() {
             true => Ok(()),
             false => {
                 self.wire.set_fatal();
