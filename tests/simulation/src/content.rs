@@ -133,17 +133,19 @@ impl Content {
 
     fn set(&mut self, id: &str, item: Option<Item>) {
         self.version += 1;
+        let version = self.version;
+        let item = item.map(|item| Item { version, ..item });
+        self.put(id, item);
+    }
+
+    fn put(&mut self, id: &str, item: Option<Item>) {
         let life = self
             .lives
             .entry(id.to_owned())
             .or_insert_with(|| vec![None]);
         life.push(item.clone());
         match item {
-            Some(mut item) => {
-                item.version = self.version;
-                if let Some(Some(last)) = life.last_mut() {
-                    last.version = self.version;
-                }
+            Some(item) => {
                 self.tombs.remove(&(item.unit, id.to_owned()));
                 if let Some(old) = self.items.insert(id.to_owned(), item.clone())
                     && old.unit != item.unit
@@ -229,6 +231,17 @@ impl Content {
                 let unit = self.items.get(&id).map_or(0, |item| item.unit);
                 let item = self.random_item(&id, unit, dice);
                 self.set(&id, Some(item));
+            }
+            7 => {
+                // Nothing but who may read it.
+                if let Some(item) = self.items.get(&id) {
+                    let access = Some(dice.roll(5));
+                    let item = Item {
+                        access,
+                        ..item.clone()
+                    };
+                    self.put(&id, Some(item));
+                }
             }
             _ => {
                 if let Some(item) = self.items.get(&id).cloned() {
