@@ -34,7 +34,7 @@ pub struct Item {
     pub version: u64,
     /// What is special.
     pub kind: Kind,
-    /// Who may read it: everybody, these many people, nobody knows.
+    /// Who may read it: `None` everybody, 0 nobody knows, 1 nobody, otherwise this person.
     pub access: Option<usize>,
     /// Its file, and whether its version is known.
     pub file: Option<bool>,

@@ -184,7 +184,7 @@ fn equals(id: &str, stored: &Value, item: &Item, needs_file: bool) -> bool {
     let access = match item.access {
         None => None,
         Some(0 | 1) => Some(vec!["access:nobody".to_owned()]),
-        Some(people) => Some((1..people).map(|person| format!("user:{person}")).collect()),
+        Some(person) => Some(vec![format!("user:{person}")]),
     };
     let found = stored
         .get("_allow_access_control")

@@ -148,7 +148,9 @@ fn access(item: &Item) -> Access {
     match item.access {
         None => Access::Unrestricted,
         Some(0) => Access::Unreadable("scripted".into()),
-        Some(people) => Access::tokens((1..people).map(|person| format!("user:{person}"))),
+        // An empty list is for nobody.
+        Some(1) => Access::tokens([""; 0]),
+        Some(person) => Access::tokens([format!("user:{person}")]),
     }
 }
 

@@ -115,21 +115,6 @@ pub struct Plan {
     pub latency: usize,
 }
 
-impl Plan {
-    /// Whether nothing goes wrong.
-    pub fn is_clean(&self) -> bool {
-        let rates = [
-            self.target,
-            self.fatal,
-            self.source,
-            self.questions,
-            self.disk,
-            self.recorder,
-        ];
-        self.ending.is_none() && rates.iter().sum::<usize>() == 0
-    }
-}
-
 type Hook = dyn Fn(u64) + Send + Sync;
 
 /// The calls of one attempt.
