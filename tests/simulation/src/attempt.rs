@@ -57,6 +57,7 @@ impl History {
             target: rate(dice, 30, 50),
             fatal: rate(dice, 8, 10),
             source: rate(dice, 10, 30),
+            parts: rate(dice, 40, 20),
             questions: rate(dice, 60, 20),
             disk: rate(dice, 6, 12),
             recorder: rate(dice, 20, 12),

@@ -236,7 +236,7 @@ impl Session for SimulatedSession {
         }
         let mut hidden = Vec::new();
         for part in 0..PARTS {
-            if self.wire.chance(self.wire.plan.source, 100) {
+            if self.wire.chance(self.wire.plan.parts, 100) {
                 self.wire
                     .trace
                     .note(format_args!("part {part} of {number} cannot be read"));

@@ -105,6 +105,8 @@ pub struct Plan {
     pub fatal: usize,
     /// Of a hundred pages of the source, so many fail.
     pub source: usize,
+    /// Of a hundred parts of units, so many cannot be read.
+    pub parts: usize,
     /// Of a hundred questions whether documents still exist, so many fail.
     pub questions: usize,
     /// Of a thousand calls of files, so many find the disk full.
