@@ -37,7 +37,7 @@ impl History {
     /// What goes wrong in an attempt; `may_end`: it may end before its end.
     pub(crate) fn plan(&mut self, may_end: bool) -> Plan {
         let dice = &mut self.dice;
-        let most = [30, 120, 400, 1200];
+        let most = [30, 100, 150, 200, 400, 1200];
         let most = dice.pick(&most).copied().unwrap_or(100);
         let ending = (may_end || dice.percent(10)).then(|| {
             let at = 1 + dice.roll(most) as u64;
