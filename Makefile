@@ -19,6 +19,10 @@ test: ## All tests; installs and starts what they need. ENGINES=store narrows th
 	@scripts/setup-tests
 	$(CARGO) test --workspace
 
+.PHONY: simulate
+simulate: ## Histories of syncs with crashes and faults, in virtual time. SEEDS=10000 many, or SEED=7 one with its trace
+	@SEEDS="$(SEEDS)" SEED="$(SEED)" FROM="$(FROM)" $(CARGO) run -q -p tributary-simulation
+
 .PHONY: lint
 lint: ## Format, warnings, licences and banned crates
 	$(CARGO) fmt --all --check

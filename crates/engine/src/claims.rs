@@ -117,11 +117,14 @@ impl Claims {
         self.forgotten
     }
 
-    /// The announced deletions that are not void, once.
+    /// The announced deletions that are not void, once; in the order of their ids, so that a run can be
+    /// repeated exactly.
     pub(crate) fn take_announced(&mut self) -> Vec<DocId> {
         let announced = mem::take(&mut self.announced);
         self.told_gone.extend(announced.keys());
-        announced.into_values().collect()
+        let mut ids: Vec<_> = announced.into_values().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Whether it was decided already what becomes of a document that was told gone.

@@ -75,6 +75,9 @@ impl Run {
                     why: error.full_text(),
                 };
                 books.gap(scope, error)?;
+                if let Some(from) = origin.and_then(|key| self.find(key)) {
+                    books.manifests.note_gap(from);
+                }
                 if let Some(notes) = &mut self.notes {
                     notes.push(&note)?;
                 }

@@ -101,6 +101,9 @@ pub struct Settings {
     /// If there are any: only these documents are read again, where the source can do that; a full sync
     /// otherwise. For full syncs.
     pub replay: Vec<DocId>,
+    /// What the keys of this job's hashes are made from. `None`: chance, so that nobody can choose ids or
+    /// documents that collide; a simulation gives a number, so that a run can be repeated exactly.
+    pub key: Option<u128>,
 }
 
 /// Of the memory of a job, one part in so many is for each of the two pools; the rest is for ids, pages
@@ -150,6 +153,7 @@ impl Default for Settings {
             ids_in_memory: 512 * 1024,
             force: false,
             replay: Vec::new(),
+            key: None,
         }
     }
 }

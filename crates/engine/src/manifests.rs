@@ -64,6 +64,8 @@ pub(crate) struct UnitRows {
     pub(crate) old: Option<String>,
     /// From where the last run would have read changes.
     pub(crate) old_next: Option<Cursor>,
+    /// Something of it was not read: the next changes are read from where this run would have begun.
+    has_gap: bool,
     /// The new manifest.
     pub(crate) name: String,
     writer: Option<ManifestWriter>,
@@ -150,6 +152,7 @@ impl Manifests {
             key,
             old,
             old_next,
+            has_gap: false,
             name: format!("m-{}-{number}", self.generation),
             writer: None,
             position: None,
@@ -331,8 +334,19 @@ impl Manifests {
         Ok(())
     }
 
-    /// The walk of a unit is complete.
+    /// Something of a unit was not read.
+    pub(crate) fn note_gap(&mut self, unit: usize) {
+        self.units[unit].has_gap = true;
+    }
+
+    /// The walk of a unit is complete. Its cursor does not move over a gap: what changed there would
+    /// never be read again.
     pub(crate) fn complete(&mut self, unit: usize, next: Option<Cursor>) {
+        let rows = &self.units[unit];
+        let next = match rows.has_gap {
+            true => rows.old_next.clone(),
+            false => next,
+        };
         self.push(unit, Slot::End(next));
     }
 

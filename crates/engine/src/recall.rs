@@ -114,7 +114,10 @@ pub(crate) async fn recall(
         reconciled,
         is_resumed: noted.is_some(),
         token,
-        key: noted_key.or(key).unwrap_or_else(random),
+        key: noted_key
+            .or(key)
+            .or(job.settings.key)
+            .unwrap_or_else(random),
         made_with,
         units,
     };
@@ -318,8 +321,9 @@ impl Recalled {
     }
 }
 
-/// Whether what was written to the index meanwhile can all be ours. Each write takes one sequence
-/// number; what was sent twice because an answer was lost, or was refused, may have taken one.
+/// Whether what was written to the index meanwhile is ours, and nothing else. Each write takes one
+/// sequence number; what was sent twice because an answer was lost, or was refused, may have taken one or
+/// none, and somebody else's write would not be noticed behind it: after such a run nobody can tell.
 fn is_exact(before: Option<&Token>, after: Option<&Token>, books: &Books) -> bool {
     let (Some(before), Some(after)) = (before, after) else {
         return false;
@@ -327,8 +331,5 @@ fn is_exact(before: Option<&Token>, after: Option<&Token>, books: &Books) -> boo
     let sum = |token: &Token| -> i64 { token.shards.values().map(|shard| shard.max_seq_no).sum() };
     let written = sum(after).saturating_sub(sum(before));
     let ours = i64::try_from(books.writes).unwrap_or(i64::MAX);
-    let doubtful = i64::try_from(books.doubtful_writes).unwrap_or(i64::MAX);
-    before.index_uuid == after.index_uuid
-        && written >= ours
-        && written <= ours.saturating_add(doubtful)
+    before.index_uuid == after.index_uuid && books.doubtful_writes == 0 && written == ours
 }

@@ -168,7 +168,7 @@ impl Run {
     /// Prepares the index and opens the session.
     async fn open(job: &Job, books: &mut Books) -> Result<Self, Halt> {
         patiently(job, || job.target.prepare(job.run.access)).await?;
-        let hasher = IdHasher::new(random());
+        let hasher = IdHasher::new(job.settings.key.unwrap_or_else(random));
         let (recalled, resumed) = recall(job, hasher).await?;
         let session: Arc<dyn Session> = job.source.open(&job.run).await?.into();
         let promises = session.promises();

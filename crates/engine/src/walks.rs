@@ -38,6 +38,7 @@ impl Run {
         );
         books.counters = noted.counters;
         books.counters.indexed_bytes = noted.units.iter().map(|unit| unit.bytes).sum();
+        let gap_scopes: Vec<_> = noted.gaps.iter().map(|gap| gap.scope.clone()).collect();
         for gap in noted.gaps {
             books.gap(gap.scope, Error::new(gap.kind, gap.why))?;
         }
@@ -53,6 +54,10 @@ impl Run {
                 Some(NotedPlace::Point(cursor, ..)) => Some(cursor.clone()),
                 Some(NotedPlace::End(..)) | None => None,
             };
+            // It may be the gap of a child, which is noted as well: then changes are read once more.
+            if gap_scopes.iter().any(|gap| key.scope.contains(gap)) {
+                manifests.note_gap(number);
+            }
             if !matches!(noted.reached, Some(NotedPlace::End(..))) {
                 self.queue.push_back(key.clone());
             }

@@ -56,6 +56,55 @@ async fn it_says_what_would_change_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_would_be_deleted_is_counted_once_where_the_index_is_listed_too() {
+    let target = Arc::new(MemoryTarget::default());
+    let folder = Arc::new(MemoryFolder::default());
+    let run = |script: Script| World::over(Arc::new(script), target.clone()).remembering(&folder);
+    let docs = |ids: std::ops::Range<usize>| ids.map(|n| Step::Document(doc(format!("{n:03}"))));
+    run(Script::of(vec![docs(0..100).collect()])).run().await;
+    target.put("stranger", json!({"v": 1}));
+    let mut world = run(Script::of(vec![docs(30..100).collect()]));
+    let rehearsal = Arc::new(Rehearsal::new(target.clone()));
+    world.job.target = rehearsal.clone();
+    world.job.recorder = rehearsal.clone();
+    let over = Overlay::new(folder.clone(), Arc::new(MemoryFolder::default()));
+    world.job.folder = Arc::new(over);
+    let rehearsed = world.run().await;
+    assert_eq!(rehearsed.counters().deleted, 31);
+    assert_eq!(rehearsal.found().changes[&Change::Delete].count, 31);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_units_knew_would_be_deleted_once() {
+    let target = Arc::new(MemoryTarget::default());
+    let folder = Arc::new(MemoryFolder::default());
+    let run = |units: [&[&'static str]; 2]| {
+        let upsert = |id: &&'static str| Step::Upsert(id, json!({"v": 1}));
+        let units = units.map(|ids| ids.iter().map(upsert).collect());
+        let promises = tributary_sdk::Promises {
+            ids_stay: false,
+            ..snapshot()
+        };
+        let script = Script::of(units.into()).promising(promises);
+        World::over(Arc::new(script), target.clone()).remembering(&folder)
+    };
+    run([&["a", "b"], &["b", "c"]]).run().await;
+    // Changed once more, so that both units have written it.
+    target.put("b", json!({"v": 0}));
+    run([&["a"], &["b", "c"]]).run().await;
+    run([&["a", "b"], &["b", "c"]]).run().await;
+    let mut world = run([&["a"], &["c"]]);
+    let rehearsal = Arc::new(Rehearsal::new(target.clone()));
+    world.job.target = rehearsal.clone();
+    world.job.recorder = rehearsal.clone();
+    let over = Overlay::new(folder.clone(), Arc::new(MemoryFolder::default()));
+    world.job.folder = Arc::new(over);
+    let rehearsed = world.run().await;
+    assert_eq!(rehearsed.counters().deleted, 1);
+    assert_eq!(rehearsal.found().changes[&Change::Delete].count, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_index_that_is_not_there_is_not_made() {
     let target = MemoryTarget::scripted(|_, call| match call {
         Call::Count => Some(Fault::Refused(tributary_engine::TargetErrorKind::NotFound)),

@@ -3,11 +3,11 @@
 
 use crate::world::*;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tributary_engine::{Counters, Verdict};
+use std::{sync::Arc, time::Duration};
+use tributary_engine::{Counters, TargetErrorKind, Verdict};
 use tributary_sdk::{Access, ErrorKind, Listing, Presence, Promises, Stamp};
 use tributary_state::MemoryFolder;
-use tributary_testkit::memory::{Call, MemoryTarget};
+use tributary_testkit::memory::{Call, Fault, MemoryTarget};
 
 /// An index, and what is remembered of it.
 struct Place {
@@ -379,4 +379,28 @@ async fn what_somebody_else_wrote_where_nothing_was_read_is_put_right_later() {
     let third = place.run(Script::of(vec![docs(0..10), docs(10..20)])).await;
     assert_eq!(numbers(third.counters()), (1, 19, 0));
     assert_eq!(place.target.source("0015").unwrap()["v"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_did_beside_a_failed_request_is_noticed() {
+    let refused = |number: usize, call: &Call| match call {
+        Call::Bulk(_) if number < 5 => Some(Fault::Refused(TargetErrorKind::Unavailable)),
+        _ => None,
+    };
+    let target = Arc::new(MemoryTarget::scripted(refused));
+    let place = Place {
+        target: Arc::clone(&target),
+        ..Place::new()
+    };
+    let steps = || [docs(0..20), vec![Step::Sleep(20_000)]].concat();
+    let meddler = async {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        target.remove("0007");
+    };
+    let (first, ()) = tokio::join!(place.run(Script::of(vec![steps()])), meddler);
+    assert_eq!(first.outcome.verdict, Verdict::Completed);
+    assert!(first.counters().retried > 0 && target.source("0007").is_none());
+    // The request that failed took no sequence number; the deletion took one.
+    let second = place.run(Script::of(vec![steps()])).await;
+    assert_eq!(numbers(second.counters()), (1, 19, 0));
 }

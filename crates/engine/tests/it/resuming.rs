@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tributary_engine::Verdict;
 use tributary_sdk::{Access, ErrorKind, Promises};
-use tributary_state::{Folder, MemoryFolder};
+use tributary_state::{Folder, Head, MemoryFolder};
 use tributary_testkit::memory::MemoryTarget;
 
 fn docs(unit: usize, ids: std::ops::Range<usize>, version: usize) -> Vec<Step> {
@@ -316,4 +316,44 @@ async fn where_ids_move_a_resumed_run_deletes_no_stranger() {
     let second = world(&after, &target, &folder).run().await;
     assert_eq!(second.outcome.verdict, Verdict::Completed);
     assert!(target.ids().contains(&"wanderer".to_owned()));
+}
+
+/// From where the changes of the only unit are read next, as the folder has it.
+async fn next_changes(folder: &Arc<MemoryFolder>) -> Option<u64> {
+    let head = Head::load(folder.clone()).await.unwrap().unwrap();
+    let next = head.units.into_iter().next().unwrap().next;
+    next.map(|next| next.read().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cursor_of_a_unit_with_a_gap_does_not_move() {
+    let (target, folder) = (Arc::default(), Arc::new(MemoryFolder::default()));
+    let script = |steps: Vec<Step>, next: u64| {
+        let mut script = Script::of(vec![steps]);
+        script.next = Some(next);
+        Arc::new(script)
+    };
+    let job = |id: &str, script: &Arc<Script>| {
+        let mut world = world(script, &target, &folder);
+        world.job.id = id.into();
+        world
+    };
+    job("first", &script(docs(0, 0..20, 1), 1)).run().await;
+    assert_eq!(next_changes(&folder).await, Some(1));
+    let gap = || vec![Step::Gap("part", ErrorKind::Timeout)];
+    job("second", &script([gap(), docs(0, 0..20, 1)].concat(), 2))
+        .run()
+        .await;
+    assert_eq!(next_changes(&folder).await, Some(1));
+    // The walk goes on behind the gap, and does not meet it again.
+    let pause = vec![Step::Checkpoint, Step::Sleep(5000)];
+    let steps = script([gap(), pause, docs(0, 0..20, 1)].concat(), 3);
+    let third = job("third", &steps).run();
+    assert!(timeout(Duration::from_secs(4), third).await.is_err());
+    folder.crash();
+    let third = job("third", &steps).run().await;
+    assert_eq!(third.outcome.gap_count, 1);
+    assert_eq!(next_changes(&folder).await, Some(1));
+    job("fourth", &script(docs(0, 0..20, 1), 4)).run().await;
+    assert_eq!(next_changes(&folder).await, Some(4));
 }

@@ -107,6 +107,8 @@ pub(crate) struct Script {
     /// What single documents are now, if the source can read them.
     pub(crate) rereads: Option<HashMap<&'static str, Doc>>,
     pub(crate) open_error: Option<ErrorKind>,
+    /// From where the next changes are read, if walks say so.
+    pub(crate) next: Option<u64>,
     pub(crate) confirmed: Mutex<Vec<String>>,
     /// The units that were walked, in order.
     pub(crate) walks: Mutex<Vec<usize>>,
@@ -226,7 +228,10 @@ impl Session for Scripted {
             }
         }
         script.walking.fetch_sub(1, Ordering::SeqCst);
-        Ok(End::complete())
+        match &script.next {
+            Some(next) => End::changes_from(next),
+            None => Ok(End::complete()),
+        }
     }
 
     async fn identities(&self, from: Option<Cursor>, out: &Emitter) -> Result<End> {
