@@ -18,6 +18,9 @@ use tributary_state::{Fate, ManifestReader, ManifestWriter, Position, Row, UnitS
 
 /// Documents that stay and are remembered, so that they are not taken for strangers.
 const MOST_KEPT: usize = 100_000;
+/// Deletions that are remembered where several units have some: a document that two units knew is deleted
+/// once. Of more than these, some may be sent and recorded twice.
+const MOST_CONDEMNED: usize = 100_000;
 /// Why documents are deleted, for the record.
 pub(crate) const KEPT_OUT: &str = "sync rules keep it out";
 pub(crate) const GONE: &str = "gone from the data source";
@@ -96,6 +99,11 @@ impl Run {
                 true
             }
         };
+        let most_condemned = match gone.len() {
+            0 | 1 => 0,
+            _ => MOST_CONDEMNED,
+        };
+        let mut condemned = HashSet::new();
         for (unit, position) in gone {
             let name = gone_name(unit);
             let scope = books.manifests.units[unit].key.as_ref();
@@ -109,6 +117,14 @@ impl Run {
                 for row in rows {
                     match row.version {
                         Some(version) if !is_stopped => {
+                            // In another version it is another try: one of the two may be out of date.
+                            let deletion = (self.hasher.hash(&row.id), version);
+                            if condemned.contains(&deletion) {
+                                continue;
+                            }
+                            if condemned.len() < most_condemned {
+                                condemned.insert(deletion);
+                            }
                             let id = row.id.clone();
                             let place =
                                 books.manifests.reserve(unit, row.id, row.home, row.version);

@@ -2,14 +2,21 @@
 
 use crate::world::*;
 use serde_json::json;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::timeout;
-use tributary_engine::Verdict;
+use tributary_engine::{TargetErrorKind, Verdict};
 use tributary_protocol::ledger::{
     LedgerOutcome::{self, Deleted, Failed, Kept, Quarantined, Skipped, Truncated},
     Stage::{self, Content, Delete, Index, Read},
 };
-use tributary_sdk::{Access, ErrorKind};
+use tributary_sdk::{Access, ErrorKind, Promises};
 use tributary_state::MemoryFolder;
 use tributary_testkit::memory::{Call, Fault, MemoryRecorder, MemoryTarget};
 
@@ -144,4 +151,39 @@ async fn what_an_interrupted_run_found_is_on_record_before_its_checkpoint() {
         let skipped = recorder.of(Skipped);
         assert_eq!(skipped.len(), 30, "{millis}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_units_knew_is_deleted_once() {
+    // How often "b" was sent since this is not 0. The second time, nothing is carried out.
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let target = Arc::new(MemoryTarget::scripted(move |_, call| {
+        let is_it = matches!(call, Call::Bulk(ids) if ids.contains(&"b".to_owned()));
+        let before = match is_it && count.load(Ordering::Relaxed) > 0 {
+            true => count.fetch_add(1, Ordering::Relaxed),
+            false => 0,
+        };
+        (before == 2).then_some(Fault::Refused(TargetErrorKind::Unavailable))
+    }));
+    let folder = Arc::new(MemoryFolder::default());
+    let run = |units: [&[&'static str]; 2]| {
+        let upsert = |id: &&'static str| Step::Upsert(id, json!({"v": 1}));
+        let units = units.map(|ids| ids.iter().map(upsert).collect());
+        let promises = Promises {
+            ids_stay: false,
+            ..snapshot()
+        };
+        let script = Script::of(units.into()).promising(promises);
+        World::over(Arc::new(script), target.clone()).remembering(&folder)
+    };
+    run([&["a", "b"], &["b", "c"]]).run().await;
+    // Changed by somebody, so that both units have written it.
+    target.put("b", json!({"v": 0}));
+    run([&["a"], &["b", "c"]]).run().await;
+    run([&["a", "b"], &["b", "c"]]).run().await;
+    sent.store(1, Ordering::Relaxed);
+    let ran = run([&["a"], &["c"]]).run().await;
+    assert_eq!(ran.counters().deleted, 1);
+    assert_eq!(sent.load(Ordering::Relaxed), 2);
 }
