@@ -47,13 +47,16 @@ pub(super) fn settings(
 
 /// The memory of one job, in bytes.
 fn memory(service: &ServiceConfig, is_content: bool) -> u64 {
-    let small = service.memory_budget / ACCESS_CONTROL_SHARE;
+    let small_syncs = service.max_concurrent_access_control_syncs.max(1) as u64;
+    // The configuration was refused if this leaves less than that to a content sync.
+    let least = small_syncs.saturating_mul(Settings::LEAST_MEMORY as u64);
+    let small = (service.memory_budget / ACCESS_CONTROL_SHARE).max(least);
     match is_content {
         true => {
             let syncs = service.max_concurrent_content_syncs.max(1) as u64;
-            (service.memory_budget - small) / syncs
+            service.memory_budget.saturating_sub(small) / syncs
         }
-        false => small / service.max_concurrent_access_control_syncs.max(1) as u64,
+        false => small / small_syncs,
     }
 }
 
@@ -69,4 +72,28 @@ pub(super) fn flags(job: &SyncJob) -> PipelineFlags {
 
 fn bytes(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_syncs_together_take_no_more_than_the_budget_and_each_has_what_it_needs() {
+        for (budget, content, small) in [(128, 1, 1), (16, 1, 1), (40, 2, 3), (1024, 8, 2)] {
+            let service = ServiceConfig {
+                memory_budget: budget << 20,
+                max_concurrent_content_syncs: content,
+                max_concurrent_access_control_syncs: small,
+                ..crate::Config::default().service
+            };
+            let (each, each_small) = (memory(&service, true), memory(&service, false));
+            let sum = each * content as u64 + each_small * small as u64;
+            assert!(sum <= service.memory_budget, "{budget}: {sum}");
+            assert!(
+                each.min(each_small) >= Settings::LEAST_MEMORY as u64,
+                "{budget}"
+            );
+        }
+    }
 }

@@ -139,3 +139,17 @@ fn a_service_warns_of_the_default_password_and_of_idle_keys() {
     assert!(parsed.warnings[1].contains("still `changeme`"));
     assert_eq!(warnings(text), Vec::<String>::new());
 }
+
+#[test]
+fn a_budget_of_memory_that_is_too_small_for_the_syncs_is_an_error() {
+    let begin = "connectors: [{connector_id: a, service_type: b}]\nservice:\n";
+    let errors = service_errors(&format!("{begin}  memory_budget: 15\n"));
+    let [error] = errors.as_slice() else {
+        panic!("{errors:?}");
+    };
+    for part in ["service.memory_budget", "at least 16", "line 3"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let enough = format!("{begin}  memory_budget: 16\n");
+    assert_eq!(service_errors(&enough), Vec::<String>::new());
+}
