@@ -16,7 +16,7 @@ use tributary_protocol::ledger::{
     LedgerOutcome::{self, Deleted, Failed, Kept, Quarantined, Skipped, Truncated},
     Stage::{self, Content, Delete, Index, Read},
 };
-use tributary_sdk::{Access, ErrorKind, Promises};
+use tributary_sdk::{Access, ErrorKind};
 use tributary_state::MemoryFolder;
 use tributary_testkit::memory::{Call, Fault, MemoryRecorder, MemoryTarget};
 
@@ -167,23 +167,9 @@ async fn what_two_units_knew_is_deleted_once() {
         (before == 2).then_some(Fault::Refused(TargetErrorKind::Unavailable))
     }));
     let folder = Arc::new(MemoryFolder::default());
-    let run = |units: [&[&'static str]; 2]| {
-        let upsert = |id: &&'static str| Step::Upsert(id, json!({"v": 1}));
-        let units = units.map(|ids| ids.iter().map(upsert).collect());
-        let promises = Promises {
-            ids_stay: false,
-            ..snapshot()
-        };
-        let script = Script::of(units.into()).promising(promises);
-        World::over(Arc::new(script), target.clone()).remembering(&folder)
-    };
-    run([&["a", "b"], &["b", "c"]]).run().await;
-    // Changed by somebody, so that both units have written it.
-    target.put("b", json!({"v": 0}));
-    run([&["a"], &["b", "c"]]).run().await;
-    run([&["a", "b"], &["b", "c"]]).run().await;
+    let_both_know_b(&target, &folder).await;
     sent.store(1, Ordering::Relaxed);
-    let ran = run([&["a"], &["c"]]).run().await;
+    let ran = two_units([&["a"], &["c"]], &target, &folder).run().await;
     assert_eq!(ran.counters().deleted, 1);
     assert_eq!(sent.load(Ordering::Relaxed), 2);
 }

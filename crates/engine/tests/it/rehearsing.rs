@@ -3,9 +3,9 @@
 use crate::world::*;
 use serde_json::json;
 use std::sync::Arc;
-use tributary_engine::{Rehearsal, Verdict, rehearsal::Change};
+use tributary_engine::{Verdict, rehearsal::Change};
 use tributary_protocol::ledger::{LedgerOutcome, Stage};
-use tributary_state::{Folder, MemoryFolder, Overlay};
+use tributary_state::{Folder, MemoryFolder};
 use tributary_testkit::memory::{Call, Fault, MemoryTarget};
 
 #[tokio::test(start_paused = true)]
@@ -25,12 +25,7 @@ async fn it_says_what_would_change_and_changes_nothing() {
         script.units[0].push(Step::Skip("odd"));
         script
     };
-    let mut world = run(next());
-    let rehearsal = Arc::new(Rehearsal::new(target.clone()));
-    world.job.target = rehearsal.clone();
-    world.job.recorder = rehearsal.clone();
-    let over = Overlay::new(folder.clone(), Arc::new(MemoryFolder::default()));
-    world.job.folder = Arc::new(over);
+    let (world, rehearsal) = run(next()).rehearsing();
     let rehearsed = world.run().await;
     assert_eq!(rehearsed.outcome.verdict, Verdict::Completed);
     assert_eq!(folder.list().await.unwrap(), files);
@@ -63,12 +58,7 @@ async fn what_would_be_deleted_is_counted_once_where_the_index_is_listed_too() {
     let docs = |ids: std::ops::Range<usize>| ids.map(|n| Step::Document(doc(format!("{n:03}"))));
     run(Script::of(vec![docs(0..100).collect()])).run().await;
     target.put("stranger", json!({"v": 1}));
-    let mut world = run(Script::of(vec![docs(30..100).collect()]));
-    let rehearsal = Arc::new(Rehearsal::new(target.clone()));
-    world.job.target = rehearsal.clone();
-    world.job.recorder = rehearsal.clone();
-    let over = Overlay::new(folder.clone(), Arc::new(MemoryFolder::default()));
-    world.job.folder = Arc::new(over);
+    let (world, rehearsal) = run(Script::of(vec![docs(30..100).collect()])).rehearsing();
     let rehearsed = world.run().await;
     assert_eq!(rehearsed.counters().deleted, 31);
     assert_eq!(rehearsal.found().changes[&Change::Delete].count, 31);
@@ -76,29 +66,9 @@ async fn what_would_be_deleted_is_counted_once_where_the_index_is_listed_too() {
 
 #[tokio::test(start_paused = true)]
 async fn what_two_units_knew_would_be_deleted_once() {
-    let target = Arc::new(MemoryTarget::default());
-    let folder = Arc::new(MemoryFolder::default());
-    let run = |units: [&[&'static str]; 2]| {
-        let upsert = |id: &&'static str| Step::Upsert(id, json!({"v": 1}));
-        let units = units.map(|ids| ids.iter().map(upsert).collect());
-        let promises = tributary_sdk::Promises {
-            ids_stay: false,
-            ..snapshot()
-        };
-        let script = Script::of(units.into()).promising(promises);
-        World::over(Arc::new(script), target.clone()).remembering(&folder)
-    };
-    run([&["a", "b"], &["b", "c"]]).run().await;
-    // Changed once more, so that both units have written it.
-    target.put("b", json!({"v": 0}));
-    run([&["a"], &["b", "c"]]).run().await;
-    run([&["a", "b"], &["b", "c"]]).run().await;
-    let mut world = run([&["a"], &["c"]]);
-    let rehearsal = Arc::new(Rehearsal::new(target.clone()));
-    world.job.target = rehearsal.clone();
-    world.job.recorder = rehearsal.clone();
-    let over = Overlay::new(folder.clone(), Arc::new(MemoryFolder::default()));
-    world.job.folder = Arc::new(over);
+    let (target, folder) = (Arc::default(), Arc::default());
+    let_both_know_b(&target, &folder).await;
+    let (world, rehearsal) = two_units([&["a"], &["c"]], &target, &folder).rehearsing();
     let rehearsed = world.run().await;
     assert_eq!(rehearsed.counters().deleted, 1);
     assert_eq!(rehearsal.found().changes[&Change::Delete].count, 1);
@@ -111,10 +81,8 @@ async fn an_index_that_is_not_there_is_not_made() {
         _ => None,
     });
     let target = Arc::new(target);
-    let mut world = World::over(Arc::new(Script::docs(&["a", "b"])), target.clone());
-    let rehearsal = Arc::new(Rehearsal::new(target.clone()));
-    world.job.target = rehearsal.clone();
-    world.job.recorder = rehearsal.clone();
+    let world = World::over(Arc::new(Script::docs(&["a", "b"])), target.clone());
+    let (world, rehearsal) = world.rehearsing();
     let ran = world.run().await;
     assert_eq!(ran.outcome.verdict, Verdict::Completed);
     assert_eq!(rehearsal.found().changes[&Change::Create].count, 2);

@@ -9,14 +9,14 @@ use std::{
     },
     time::Duration,
 };
-use tributary_engine::{Counters, Job, Outcome, Reporter, Settings, run};
+use tributary_engine::{Counters, Job, Outcome, Rehearsal, Reporter, Settings, run};
 use tributary_sdk::{
     Access, Attachment, Body, ContentSink, Cursor, DocRef, Document, Emitter, End, Error,
     ErrorKind, JobKind, Listing, Memo, Presence, Promises, Result, Run, Scope, Session, Source,
     Stamp, StopSource, Unit, UnitSink, async_trait,
     rules::{BasicRule, RuleSet},
 };
-use tributary_state::MemoryFolder;
+use tributary_state::{MemoryFolder, Overlay};
 use tributary_testkit::memory::{MemoryFiles, MemoryRecorder, MemoryTarget, VirtualClock};
 
 /// What a walk does next.
@@ -365,6 +365,16 @@ impl World {
         self
     }
 
+    /// Nothing is written: neither to the index nor to what is remembered.
+    pub(crate) fn rehearsing(mut self) -> (Self, Arc<Rehearsal>) {
+        let rehearsal = Arc::new(Rehearsal::new(self.target.clone()));
+        self.job.target = rehearsal.clone();
+        self.job.recorder = rehearsal.clone();
+        let over = Overlay::new(self.job.folder, Arc::new(MemoryFolder::default()));
+        self.job.folder = Arc::new(over);
+        (self, rehearsal)
+    }
+
     pub(crate) fn with_files(mut self, files: MemoryFiles) -> Self {
         self.files = Arc::new(files);
         self.job.files = self.files.clone();
@@ -401,6 +411,32 @@ impl Ran {
     pub(crate) fn counters(&self) -> &Counters {
         &self.outcome.counters
     }
+}
+
+/// A job over two units with these documents, between which documents move.
+pub(crate) fn two_units(
+    units: [&[&'static str]; 2],
+    target: &Arc<MemoryTarget>,
+    folder: &Arc<MemoryFolder>,
+) -> World {
+    let upsert = |id: &&'static str| Step::Upsert(id, json!({"v": 1}));
+    let units = units.map(|ids| ids.iter().map(upsert).collect());
+    let promises = Promises {
+        ids_stay: false,
+        ..snapshot()
+    };
+    let script = Script::of(units.into()).promising(promises);
+    World::over(Arc::new(script), target.clone()).remembering(folder)
+}
+
+/// Lets both of two units remember "b", each in the version that the index has.
+pub(crate) async fn let_both_know_b(target: &Arc<MemoryTarget>, folder: &Arc<MemoryFolder>) {
+    let run = |units| two_units(units, target, folder).run();
+    run([&["a", "b"], &["b", "c"]]).await;
+    // Changed by somebody, so that both units have written it.
+    target.put("b", json!({"v": 0}));
+    run([&["a"], &["b", "c"]]).await;
+    run([&["a", "b"], &["b", "c"]]).await;
 }
 
 /// Small and good enough (SplitMix64).
