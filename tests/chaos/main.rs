@@ -1,6 +1,6 @@
 //! `make chaos`: the real binary is killed (`kill -9`) at a random moment of a sync from a real PostgreSQL to
 //! a real Elasticsearch, is started again, and has to bring the job to its end. Then the index is what the
-//! table is, and nothing that the table has was missing in between.
+//! table is; and nothing that the table had before and after was missing when the service was dead.
 //!
 //! In half of the rounds the folder of the state is lost with the process. Environment: `CHAOS_ROUNDS` (50),
 //! `CHAOS_SEED` (the clock), `CHAOS_ROWS` (20000). The exit code is 1 if anything is wrong.
@@ -15,7 +15,6 @@
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../it/engine.rs"]
 mod engine;
-mod random;
 mod round;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../it/service.rs"]

@@ -2,7 +2,6 @@
 
 use crate::{
     engine::Engine,
-    random::Random,
     service::{Ready, Service, Setup, name},
     table::{Changes, Table},
 };
@@ -17,6 +16,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tributary_protocol::JobType;
+use tributary_simulation::dice::Dice;
 use tributary_testkit::servers::EngineChoice;
 
 /// When the service was killed, as the counters of the index tell it.
@@ -75,7 +75,7 @@ impl fmt::Display for Round {
 
 /// Servers, table and service, from round to round.
 pub(crate) struct World {
-    random: Random,
+    dice: Dice,
     table: Table,
     ready: Ready,
     state: PathBuf,
@@ -93,7 +93,7 @@ impl World {
         let mut ready = Ready::new(&engine, "postgresql", table.configuration()).await?;
         ready.service.kill().await?;
         let mut world = Self {
-            random: Random(seed),
+            dice: Dice::new(seed),
             table,
             ready,
             state: folder.path().join("state"),
@@ -133,15 +133,15 @@ impl World {
         let is_state_lost = number.is_multiple_of(2);
         let percent = match is_of_deletions {
             true => 15,
-            false => self.random.between(1, 6),
+            false => self.dice.between(1, 6),
         };
-        let changes = self.table.change(&mut self.random, number, percent).await?;
+        let changes = self.table.change(&mut self.dice, number, percent).await?;
         let rows = self.table.rows().await?;
         let (writes_before, deletions_before) = self.counters().await?;
         let expected = changes.inserted + changes.updated;
         let target = match is_of_deletions {
-            true => self.random.between(1, changes.deleted * 6 / 10),
-            false => self.random.between(1, expected * 8 / 10),
+            true => self.dice.between(1, changes.deleted * 6 / 10),
+            false => self.dice.between(1, expected * 8 / 10),
         };
         let job = self
             .ready

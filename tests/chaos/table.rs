@@ -1,9 +1,9 @@
 //! The table, and the rows that it has.
 
-use crate::random::Random;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use tributary_simulation::dice::Dice;
 use tributary_testkit::servers::{Postgres, shared};
 
 /// A table in a database of its own. Ids are never used again.
@@ -62,11 +62,11 @@ impl Table {
     /// Deletes, inserts as many, and updates most of the rest.
     pub(crate) async fn change(
         &mut self,
-        random: &mut Random,
+        dice: &mut Dice,
         round: u64,
         deleted_percent: u64,
     ) -> Result<Changes> {
-        let salt = random.next() % 1_000_000;
+        let salt = dice.number() % 1_000_000;
         let chosen = |percent: u64, what: &str| {
             format!(
                 "('x' || left(md5(id::text || '{what}{salt}'), 6))::bit(24)::int % 100 < {percent}"
@@ -79,7 +79,7 @@ impl Table {
             .lines()
             .map(|id| id.parse().context("an id is a number"))
             .collect::<Result<_>>()?;
-        let update = chosen(random.between(60, 90), "u");
+        let update = chosen(dice.between(60, 90), "u");
         let sql = format!(
             "WITH changed AS (UPDATE items SET v = 'updated in {round}: ' || md5(id::text) WHERE {update} \
              RETURNING 1) SELECT count(*) FROM changed"

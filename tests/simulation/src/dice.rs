@@ -24,6 +24,11 @@ impl Dice {
         usize::try_from(self.number() % sides.max(1) as u64).unwrap_or(0)
     }
 
+    /// A number from `from` on and below `to`.
+    pub fn between(&mut self, from: u64, to: u64) -> u64 {
+        from + self.number() % to.saturating_sub(from).max(1)
+    }
+
     /// True in so many of a hundred cases.
     pub fn percent(&mut self, rate: usize) -> bool {
         self.roll(100) < rate
